@@ -1,0 +1,588 @@
+//! The bundle as a document: one JSON file, hashed as bytes (SHA-256).
+//!
+//! These are the shapes only; what must hold between them is checked by `Model::load`.
+//! Every struct denies unknown fields: a field that this version does not know could change the
+//! meaning of those it does.
+
+use crate::value::Inputs;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The value of [`Bundle::format`].
+pub const FORMAT: &str = "vereda-bundle";
+/// The format version that this crate reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A text in the two languages of the product.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// Spanish (neutral, *usted*).
+    pub es: String,
+    /// English.
+    pub en: String,
+}
+
+/// One model, with everything a device needs to ask, score, explain and check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// Always [`FORMAT_VERSION`]; other versions are refused by number.
+    pub format_version: u32,
+    /// What the model is called by machines: lower-case words joined by hyphens.
+    pub id: String,
+    /// Rises by at least one with every published bundle, across ids: a device never goes back.
+    pub version: u32,
+    /// What people call it.
+    pub name: Text,
+    /// What is asked, and the form that asks it.
+    pub schema: Schema,
+    /// How answers become a margin (log-odds of default).
+    pub estimator: Estimator,
+    /// How the margin becomes a probability of default.
+    pub calibration: Calibration,
+    /// How the probability becomes T1..T8.
+    pub groups: Groups,
+    /// What is said about it.
+    pub reasons: Reasons,
+    /// Inputs with the answers they must give, to the bit.
+    pub golden: Vec<Golden>,
+    /// The distributions it was trained on, for drift.
+    pub reference: Reference,
+    /// Purpose, data, metrics, limits.
+    pub card: Card,
+}
+
+/// The features, and the sections of the form that asks for them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schema {
+    /// ISO 4217 code, or `XXX` where the data's currency is not stated.
+    pub currency: String,
+    /// The form's sections, in order.
+    pub sections: Vec<Section>,
+    /// The features, in the order the estimator indexes them.
+    pub features: Vec<Feature>,
+}
+
+/// One step of the form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    /// Named by [`Feature::section`].
+    pub id: String,
+    /// Its title.
+    pub label: Text,
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// The name in inputs and in the API: lower-case words joined by underscores.
+    pub name: String,
+    /// What kind of answer it takes.
+    pub kind: Kind,
+    /// Whether "not known" is an answer.
+    pub missing_allowed: bool,
+    /// The question in a few words.
+    pub label: Text,
+    /// How to ask it, or what counts; may be empty.
+    pub help: Text,
+    /// The [`Section::id`] it stands in; features stand in it in the order of the schema.
+    pub section: String,
+    /// Whether an officer may vary it in a what-if (amount, term), since the client can change it.
+    pub adjustable: bool,
+}
+
+/// The kind of a feature and what it allows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Kind {
+    /// Any number in the range.
+    Number {
+        /// Smallest accepted, inclusive.
+        min: f64,
+        /// Largest accepted, inclusive.
+        max: f64,
+        /// What it is counted in.
+        unit: Unit,
+    },
+    /// A whole number in the range.
+    Integer {
+        /// Smallest accepted, inclusive.
+        min: i64,
+        /// Largest accepted, inclusive.
+        max: i64,
+        /// What it is counted in.
+        unit: Unit,
+    },
+    /// One of the options.
+    Category {
+        /// In the order they are shown; the index is the code the estimator sees.
+        options: Vec<CategoryOption>,
+    },
+    /// Yes (1) or no (0).
+    Boolean,
+}
+
+/// What a number is counted in; the words for it come from the catalogues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A bare number.
+    None,
+    /// Whole units of [`Schema::currency`].
+    Currency,
+    /// Years.
+    Years,
+    /// Months.
+    Months,
+    /// Hundredths.
+    Percent,
+    /// How many.
+    Count,
+}
+
+/// One answer of a category.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryOption {
+    /// The value in inputs.
+    pub code: String,
+    /// What the officer reads.
+    pub label: Text,
+}
+
+/// How answers become a margin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Estimator {
+    /// Logistic regression in f64 over terms: WoE bins, standardised numbers, one-hot categories.
+    /// The margin is the intercept plus the terms' values, added in the order of `terms`.
+    Logistic {
+        /// The margin when every term gives 0.
+        intercept: f64,
+        /// At most one per feature; a feature without a term is asked but not scored.
+        terms: Vec<Term>,
+        /// How margins are shown as points, if the model is used as a scorecard.
+        points: Option<Points>,
+    },
+    /// Gradient-boosted trees, evaluated as the library that trained them does.
+    TreeEnsemble {
+        /// Which library's arithmetic and comparison rules hold.
+        arithmetic: TreeArithmetic,
+        /// The margin before any tree.
+        base_margin: f64,
+        /// The trees, in the order in which leaves are added.
+        trees: Vec<Tree>,
+        /// Features whose effect on the PD is claimed to be monotone.
+        monotone: BTreeMap<String, Direction>,
+    },
+    /// XGBoost's gblinear: f32 weights over numeric codes, missing adds nothing.
+    Linear {
+        /// The margin when every feature is missing.
+        base_margin: f64,
+        /// By feature name.
+        weights: BTreeMap<String, f64>,
+    },
+}
+
+/// One term of a logistic model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Term {
+    /// The feature's name.
+    pub feature: String,
+    /// How its value becomes a number.
+    pub transform: Transform,
+}
+
+/// How one answer becomes its part of the margin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Transform {
+    /// Weight-of-evidence bins: coefficient x WoE. WoE here is ln(share of bads / share of goods),
+    /// so that a higher WoE is a higher risk and coefficients are positive.
+    Woe {
+        /// The regression's coefficient.
+        coefficient: f64,
+        /// Bins over numbers or over codes; every accepted value falls into exactly one.
+        bins: Vec<WoeBin>,
+        /// For a missing answer; required when the feature allows one.
+        missing_woe: Option<f64>,
+    },
+    /// coefficient x (x - mean) / scale.
+    Standardised {
+        /// The regression's coefficient.
+        coefficient: f64,
+        /// Subtracted first.
+        mean: f64,
+        /// Divided by; above 0.
+        scale: f64,
+        /// Stands in for a missing answer; required when the feature allows one.
+        missing_value: Option<f64>,
+    },
+    /// One weight per code.
+    OneHot {
+        /// By option code (`"true"`/`"false"` for a boolean); every option has one.
+        weights: BTreeMap<String, f64>,
+        /// For a missing answer; required when the feature allows one.
+        missing_weight: Option<f64>,
+    },
+}
+
+/// One bin of a WoE transform.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WoeBin {
+    /// What falls into it.
+    pub of: BinRange,
+    /// ln(share of bads / share of goods) in training.
+    pub woe: f64,
+}
+
+/// What falls into a bin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum BinRange {
+    /// lower < x <= upper; an absent edge is open. The bins of a term tile the line in order.
+    Interval {
+        /// Exclusive.
+        lower: Option<f64>,
+        /// Inclusive.
+        upper: Option<f64>,
+    },
+    /// Any of these option codes.
+    Codes {
+        /// Option codes; each option stands in exactly one bin.
+        codes: Vec<String>,
+    },
+}
+
+/// Points = offset - factor x margin, rounded only for display.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Points {
+    /// Points at `base_odds`.
+    pub base_points: f64,
+    /// Good:bad odds at `base_points`.
+    pub base_odds: f64,
+    /// Points that double the odds.
+    pub pdo: f64,
+}
+
+/// Whose arithmetic a tree ensemble follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TreeArithmetic {
+    /// f32 throughout, `x < threshold` goes left, leaves added in f32 in tree order.
+    Xgboost,
+    /// f64 throughout, `x <= threshold` goes left.
+    Lightgbm,
+}
+
+/// One tree as parallel arrays; node 0 is the root, children come after their parents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tree {
+    /// What its leaves are multiplied by (DART); 1 otherwise.
+    pub weight: f64,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+}
+
+/// One node of a tree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Node {
+    /// The end of a path.
+    Leaf {
+        /// Added to the margin.
+        value: f64,
+        /// Training weight that reached it (for TreeSHAP).
+        cover: f64,
+    },
+    /// A comparison with a number.
+    Split {
+        /// Index into [`Schema::features`].
+        feature: u32,
+        /// Compared with by the rule of [`TreeArithmetic`].
+        threshold: f64,
+        /// Where a missing value goes.
+        default_left: bool,
+        /// Index of the left child.
+        left: u32,
+        /// Index of the right child.
+        right: u32,
+        /// Training weight that reached it (for TreeSHAP).
+        cover: f64,
+    },
+    /// A look-up among category codes.
+    Categories {
+        /// Index into [`Schema::features`].
+        feature: u32,
+        /// Option indices that go right.
+        right_codes: Vec<u32>,
+        /// Where a missing value goes.
+        default_left: bool,
+        /// Index of the left child.
+        left: u32,
+        /// Index of the right child.
+        right: u32,
+        /// Training weight that reached it (for TreeSHAP).
+        cover: f64,
+    },
+}
+
+/// Which way the PD moves as a feature grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// More of it, more risk.
+    Rises,
+    /// More of it, less risk.
+    Falls,
+}
+
+/// How the margin becomes a probability of default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Calibration {
+    /// PD = logistic(margin).
+    None,
+    /// PD = logistic(slope x margin + intercept).
+    Platt {
+        /// Above 0.
+        slope: f64,
+        /// Added.
+        intercept: f64,
+    },
+    /// Piecewise linear in the margin between the points, flat outside.
+    Isotonic {
+        /// Strictly ascending.
+        margins: Vec<f64>,
+        /// Non-descending, within (0, 1).
+        probabilities: Vec<f64>,
+    },
+    /// PD = logistic(margin + ln(odds of the prior / odds of the training data)).
+    PriorShift {
+        /// Bad rate of the training data, within (0, 1).
+        training: f64,
+        /// Bad rate expected where it is used, within (0, 1).
+        prior: f64,
+    },
+}
+
+/// The eight risk groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// Seven PDs, strictly ascending within (0, 1). A PD equal to a cut belongs to the riskier
+    /// group: group index = number of cuts <= PD.
+    pub cuts: Vec<f64>,
+    /// Eight, T1 (lowest PD) first.
+    pub groups: Vec<GroupText>,
+}
+
+/// How a group is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupText {
+    /// In a few words, such as "very low risk".
+    pub label: Text,
+    /// What policy suggests.
+    pub action: Text,
+    /// `#rrggbb`, a hint; screens use their own tokens by position.
+    pub colour: String,
+}
+
+/// What is said about contributions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reasons {
+    /// How many are given, 1 to 8.
+    pub max: u32,
+    /// By feature name; every scored feature has one.
+    pub texts: BTreeMap<String, ReasonText>,
+}
+
+/// The sentences for one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonText {
+    /// When it raises the PD against the reference.
+    pub raises: Text,
+    /// When it lowers the PD against the reference.
+    pub lowers: Text,
+}
+
+/// Inputs and the answers they must give.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// The answers.
+    pub inputs: Inputs,
+    /// The margin's f64 bits as 16 hexadecimal digits (an f32 margin is widened first).
+    pub margin_bits: String,
+    /// PD, compared to 1e-12.
+    pub probability: f64,
+    /// `"T1"`..`"T8"`.
+    pub group: Group,
+}
+
+/// T1 (lowest PD) to T8 (highest).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Group {
+    T1,
+    T2,
+    T3,
+    T4,
+    T5,
+    T6,
+    T7,
+    T8,
+}
+
+impl Group {
+    /// T1 to T8, in order.
+    pub const ALL: [Group; 8] =
+        [Group::T1, Group::T2, Group::T3, Group::T4, Group::T5, Group::T6, Group::T7, Group::T8];
+
+    /// 0 for T1 to 7 for T8.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// `"T1"` to `"T8"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Group::T1 => "T1",
+            Group::T2 => "T2",
+            Group::T3 => "T3",
+            Group::T4 => "T4",
+            Group::T5 => "T5",
+            Group::T6 => "T6",
+            Group::T7 => "T7",
+            Group::T8 => "T8",
+        }
+    }
+}
+
+impl std::fmt::Display for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The distributions of the training data, for PSI (score) and CSI (features), and the mean
+/// contribution that reasons are measured against.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// How many rows.
+    pub rows: u64,
+    /// By feature name.
+    pub features: BTreeMap<String, Distribution>,
+    /// Of the PD.
+    pub score: Distribution,
+    /// Share per group, T1 first, of the training data out of fold.
+    pub group_shares: Vec<f64>,
+    /// For logistic and linear models: each scored feature's mean part of the margin over the
+    /// reference rows; a contribution is the part minus this mean. Tree models need none (SHAP's
+    /// expectation comes from the covers).
+    pub mean_parts: BTreeMap<String, f64>,
+}
+
+/// Shares over bins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Distribution {
+    /// Bins (-inf, e0], (e0, e1], .., (en, inf): one share more than edges.
+    Numeric {
+        /// Strictly ascending.
+        edges: Vec<f64>,
+        /// Sum with `missing` to 1.
+        shares: Vec<f64>,
+        /// Share without an answer.
+        missing: f64,
+    },
+    /// By option code.
+    Categorical {
+        /// Sum with `missing` to 1.
+        shares: BTreeMap<String, f64>,
+        /// Share without an answer.
+        missing: f64,
+    },
+}
+
+/// What a person must know before using the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// What it is for.
+    pub purpose: Text,
+    /// What it must not be used for and where it is weak, a sentence each.
+    pub limits: Vec<Text>,
+    /// What it learned from.
+    pub data: CardData,
+    /// How well it does, each with how that was measured.
+    pub metrics: Vec<Metric>,
+    /// Out of fold, T1 first.
+    pub calibration: Vec<CalibrationRow>,
+    /// Which protected attributes were kept out or why one is in.
+    pub fairness: Text,
+    /// Who made it.
+    pub author: String,
+    /// RFC 3339 date.
+    pub created: String,
+}
+
+/// The training data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardData {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// How many rows were used.
+    pub rows: u64,
+    /// Where it comes from and under what licence.
+    pub source: Text,
+}
+
+/// One figure of merit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// `auc`, `ks`, `gini`, `brier` or `log_loss`.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// Standard deviation over the folds, where there are folds.
+    pub deviation: Option<f64>,
+    /// How it was measured.
+    pub method: String,
+}
+
+/// How one group turned out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationRow {
+    /// Which.
+    pub group: Group,
+    /// Rows in it.
+    pub rows: u64,
+    /// Defaults among them.
+    pub bads: u64,
+    /// Mean predicted PD.
+    pub predicted: f64,
+    /// Observed share of defaults.
+    pub observed: f64,
+    /// Jeffreys 95 % interval of the observed share: lower, upper.
+    pub interval: (f64, f64),
+}
