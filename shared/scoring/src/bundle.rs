@@ -393,10 +393,24 @@ pub struct Groups {
 pub struct GroupText {
     /// In a few words, such as "very low risk".
     pub label: Text,
-    /// What policy suggests.
+    /// The decision that policy suggests; another decision is an override and needs a reason.
+    pub decision: Decision,
+    /// What policy suggests, in words.
     pub action: Text,
     /// `#rrggbb`, a hint; screens use their own tokens by position.
     pub colour: String,
+}
+
+/// What is done about an application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Lend.
+    Approve,
+    /// Somebody else decides (branch manager, committee).
+    Refer,
+    /// Do not lend.
+    Refuse,
 }
 
 /// What is said about contributions.
