@@ -1,0 +1,510 @@
+//! Requests and answers between a device, or another system, and the server.
+//!
+//! | method and path | request | answer |
+//! | --- | --- | --- |
+//! | POST `/api/auth/sign-in` | [`SignIn`] | [`Session`] |
+//! | POST `/api/auth/refresh` | [`Refresh`] | [`Session`] |
+//! | POST `/api/auth/sign-out` | [`Refresh`] | 204 |
+//! | GET `/api/server` | | [`ServerInfo`], without a token |
+//! | GET `/api/sync/head` | | [`crate::event::ChainHead`] of the token's device |
+//! | POST `/api/sync/push` | [`Push`] | [`Pushed`] |
+//! | GET `/api/sync/pull?cursor=&limit=` | | [`Pulled`] |
+//! | GET `/api/models` | | `Vec<`[`ModelManifest`]`>`, newest first |
+//! | GET `/api/models/current` | | [`ModelManifest`]; ETag is the hash |
+//! | GET `/api/models/{version}/bundle` | | the bundle's bytes |
+//! | POST `/api/models` | the bundle's bytes | 201 [`ModelManifest`] |
+//! | POST `/api/predict` | [`Predict`] | [`Prediction`] |
+//! | GET `/api/history?...` | [`HistoryQuery`] | [`HistoryPage`] |
+//! | GET `/api/history/{id}` | | [`HistoryEntry`] |
+//!
+//! Every refusal is a [`Problem`] (RFC 9457).
+
+use crate::event::{ChainHead, Hash};
+use crate::record::{Record, RecordKey, Rescore};
+use crate::{AssessmentId, BranchId, ClientId, Decision, DeviceId, Millis, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use vereda_scoring::bundle::{Group, Text};
+use vereda_scoring::{FieldError, Inputs, ModelRef, Reason};
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Captures and scores; sees their own portfolio.
+    Officer,
+    /// Reviews and decides; sees the branch.
+    Manager,
+    /// Publishes models; sees every branch's history.
+    Analyst,
+    /// People and devices.
+    Admin,
+    /// Another system that asks for scores.
+    Service,
+}
+
+impl Role {
+    /// The name in JSON and in tokens.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Officer => "officer",
+            Role::Manager => "manager",
+            Role::Analyst => "analyst",
+            Role::Admin => "admin",
+            Role::Service => "service",
+        }
+    }
+
+    /// The weight of this role's decisions.
+    pub fn rank(self) -> crate::record::Rank {
+        match self {
+            Role::Manager => crate::record::Rank::Manager,
+            _ => crate::record::Rank::Officer,
+        }
+    }
+}
+
+/// A sign-in with name and password.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The user's name.
+    pub username: String,
+    /// Their password.
+    pub password: String,
+    /// The device that enrols; absent for the command line and other systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceInfo>,
+}
+
+impl std::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// A machine that enrols.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceInfo {
+    /// Made by the device.
+    pub id: DeviceId,
+    /// What people call it, such as the host's name.
+    pub name: String,
+    /// `android`, `ios`, `linux`, `macos` or `windows`.
+    pub platform: String,
+}
+
+/// A refresh token, to be exchanged or given up.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// Opaque.
+    pub refresh_token: String,
+}
+
+impl std::fmt::Debug for Refresh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Refresh(..)")
+    }
+}
+
+/// A session as the client holds it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Session {
+    /// JWT, EdDSA.
+    pub access_token: String,
+    /// How long it holds.
+    pub expires_in_s: u64,
+    /// For the next one; opaque, rotated at every use.
+    pub refresh_token: String,
+    /// Who signed in.
+    pub user: UserInfo,
+    /// Everybody of the branch, so that names can be shown offline. Empty for roles without one.
+    pub colleagues: Vec<Colleague>,
+    /// The server's clock.
+    pub server_ms: Millis,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// Who signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserInfo {
+    /// Their id.
+    pub id: UserId,
+    /// What they sign in with.
+    pub username: String,
+    /// What people call them.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Where; absent for analysts and administrators.
+    pub branch: Option<BranchInfo>,
+}
+
+/// A branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchInfo {
+    /// Its id.
+    pub id: BranchId,
+    /// Its name.
+    pub name: String,
+}
+
+/// Somebody of the same branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Colleague {
+    /// Their id.
+    pub id: UserId,
+    /// What people call them.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What tells a Vereda server from any other machine that answers HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// Always `vereda-server`.
+    pub product: String,
+    /// Of the program.
+    pub version: String,
+    /// Of the sync protocol: 1.
+    pub protocol: u32,
+    /// The server's clock.
+    pub server_ms: Millis,
+}
+
+/// The value of [`ServerInfo::product`].
+pub const PRODUCT: &str = "vereda-server";
+/// The value of [`ServerInfo::protocol`].
+pub const PROTOCOL: u32 = 1;
+
+/// Events past the server's high-water mark, in the order of the chain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// Each is the exact text that the device hashed.
+    pub events: Vec<Box<RawValue>>,
+    /// The device's clock when it sent this, to measure its drift.
+    pub device_ms: Millis,
+}
+
+/// The most events in one push.
+pub const MAX_PUSH_EVENTS: usize = 500;
+/// The largest push, in bytes of its JSON.
+pub const MAX_PUSH_BYTES: usize = 4 * 1024 * 1024;
+/// The most changes in one page of a pull.
+pub const MAX_PULL_CHANGES: u32 = 1000;
+
+/// What became of a push. A gap or a wrong predecessor hash is refused as a whole with a
+/// [`Problem`] whose code is `chain_gap` and whose `resume` says where to go on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pushed {
+    /// One for each event, in order.
+    pub results: Vec<EventResult>,
+    /// What the server now holds durably.
+    pub receipt: Receipt,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventResult {
+    /// Which.
+    pub seq: u64,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: EventOutcome,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum EventOutcome {
+    /// Stored and applied, now or earlier.
+    Stored,
+    /// Stored, not applied; a person must look at it. It blocks nothing behind it.
+    Quarantined {
+        /// Why.
+        reason: QuarantineReason,
+        /// For support, in English.
+        detail: String,
+    },
+}
+
+/// Why an event is stored but not applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuarantineReason {
+    /// Of a kind that this server does not know.
+    UnknownKind,
+    /// Not of the shape of its kind, or beyond a limit.
+    Malformed,
+    /// By another user, device or branch than the session's.
+    Foreign,
+    /// Not for this role to do.
+    NotAllowed,
+    /// Edits or decides on something that the server does not have.
+    UnknownRecord,
+    /// Contradicts what is stored under the same id.
+    Contradiction,
+}
+
+/// Proof of what the server holds durably of a device's chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Whose chain.
+    pub device: DeviceId,
+    /// Up to which event, inclusive.
+    pub seq: u64,
+    /// The hash of that event.
+    pub hash: Hash,
+    /// By the server's clock.
+    pub at: Millis,
+}
+
+/// Records that changed past a cursor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pulled {
+    /// In the order in which they changed.
+    pub changes: Vec<Change>,
+    /// Where to go on.
+    pub cursor: u64,
+    /// Whether there is more past it.
+    pub more: bool,
+    /// The server's clock.
+    pub server_ms: Millis,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)]
+pub enum Change {
+    /// The record as it is now.
+    State {
+        /// The record.
+        record: Record,
+    },
+    /// The record is not for this user any more.
+    Purge {
+        /// Which.
+        key: RecordKey,
+    },
+}
+
+/// One published version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelManifest {
+    /// The bundle's id.
+    pub id: String,
+    /// The bundle's version.
+    pub version: u32,
+    /// SHA-256 of the bundle's bytes, hexadecimal.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was published.
+    pub published_at: Millis,
+    /// By whom, as people call them.
+    pub published_by: String,
+}
+
+/// A request for a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predict {
+    /// By feature name.
+    pub features: Inputs,
+    /// The caller's name for the client, up to 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ref: Option<String>,
+}
+
+/// A score, stored in the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Its id in the history.
+    pub id: AssessmentId,
+    /// PD.
+    pub probability: f64,
+    /// T1..T8.
+    pub group: Group,
+    /// Log-odds of default before calibration.
+    pub margin: f64,
+    /// Which model said so.
+    pub model: ModelRef,
+    /// The main reasons.
+    pub reasons: Vec<Reason>,
+    /// RFC 3339, UTC, milliseconds.
+    pub scored_at: String,
+}
+
+/// What to look for in the history. Absent means any.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryQuery {
+    /// A client's id.
+    pub client: Option<ClientId>,
+    /// A caller's name for the client.
+    pub client_ref: Option<String>,
+    /// An officer's id.
+    pub officer: Option<UserId>,
+    /// A branch's id; only analysts and administrators may name another than their own.
+    pub branch: Option<BranchId>,
+    /// T1..T8.
+    pub group: Option<Group>,
+    /// A model's version.
+    pub model_version: Option<u32>,
+    /// From this time on, RFC 3339 or milliseconds.
+    pub from: Option<String>,
+    /// Before this time.
+    pub to: Option<String>,
+    /// [`HistoryPage::next`] of the page before.
+    pub after: Option<String>,
+    /// 1 to 500; 50 if absent.
+    pub limit: Option<u32>,
+}
+
+/// One page of the history, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// The entries.
+    pub entries: Vec<HistoryEntry>,
+    /// For the next page; absent at the end.
+    pub next: Option<String>,
+}
+
+/// One score in the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// Its id.
+    pub id: AssessmentId,
+    /// From the field or through the API.
+    pub source: Source,
+    /// The client, for scores from the field.
+    pub client: Option<ClientId>,
+    /// The caller's name for the client, for scores through the API.
+    pub client_ref: Option<String>,
+    /// Who scored, or which system asked.
+    pub officer: UserId,
+    /// Where, if anywhere.
+    pub branch: Option<BranchId>,
+    /// By which model.
+    pub model: ModelRef,
+    /// What was answered.
+    pub inputs: Inputs,
+    /// Log-odds.
+    pub margin: f64,
+    /// Its bits.
+    pub margin_bits: String,
+    /// PD.
+    pub probability: f64,
+    /// T1..T8.
+    pub group: Group,
+    /// The main reasons.
+    pub reasons: Vec<Reason>,
+    /// The decision that holds.
+    pub decision: Option<Decision>,
+    /// Whether that decision went against the suggestion.
+    pub overridden: bool,
+    /// The server's second opinion; absent for scores that it made itself.
+    pub rescore: Option<Rescore>,
+    /// RFC 3339, UTC, milliseconds.
+    pub scored_at: String,
+    /// RFC 3339: when the server received it.
+    pub received_at: String,
+}
+
+/// Where a score came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// An officer's device.
+    Field,
+    /// `POST /api/predict`.
+    Api,
+}
+
+/// A refusal: RFC 9457, `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank` or a page about this code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// In a few words, in English.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to do about it.
+    pub detail: String,
+    /// Stable, for programs.
+    pub code: ProblemCode,
+    /// Names this request in the server's log.
+    pub request_id: String,
+    /// Which fields are wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldError>,
+    /// Where to go on, for [`ProblemCode::ChainGap`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<ChainHead>,
+    /// When to try again, for [`ProblemCode::TooManyRequests`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+}
+
+/// Why a request is refused. A code that this version does not know reads as
+/// [`ProblemCode::Unknown`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// The request cannot be read.
+    BadRequest,
+    /// Fields are wrong: see [`Problem::fields`].
+    InvalidInput,
+    /// No token, or one that does not hold.
+    Unauthenticated,
+    /// Wrong name or password.
+    WrongCredentials,
+    /// The refresh token was used before, by somebody else: sign in again.
+    SessionRevoked,
+    /// The user was disabled.
+    UserDisabled,
+    /// Not for this role.
+    Forbidden,
+    /// Nothing here by that name, or not for this user.
+    NotFound,
+    /// Another method is needed.
+    MethodNotAllowed,
+    /// Contradicts what is stored.
+    Conflict,
+    /// Events are missing before these.
+    ChainGap,
+    /// The model version is not above the newest.
+    VersionNotAbove,
+    /// The bundle does not hold what it must.
+    InvalidBundle,
+    /// No model was published yet.
+    NoModel,
+    /// Too large.
+    TooLarge,
+    /// Not JSON.
+    UnsupportedMedia,
+    /// Wait: see [`Problem::retry_after_s`].
+    TooManyRequests,
+    /// The server's fault.
+    Internal,
+    /// The server cannot now.
+    Unavailable,
+    /// From a newer server.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A text in both languages; re-exported for those who read predictions.
+pub type ReasonText = Text;

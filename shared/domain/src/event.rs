@@ -1,0 +1,296 @@
+//! What happened, sealed into one hash chain per device.
+//!
+//! An event is a line of JSON whose exact bytes are kept for ever on both sides: the device stores
+//! the text it hashed, sends that text, and the server hashes and stores the text it received. So
+//! an event of a kind that the reader does not know yet is still stored and still proven.
+
+use crate::client::{ClientField, ClientFields, Consent};
+use crate::hlc::Hlc;
+use crate::{AssessmentId, BranchId, ClientId, Decision, DeviceId, Millis, UserId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use vereda_scoring::bundle::Group;
+use vereda_scoring::{Contribution, Inputs, ModelRef, Reason};
+
+/// The largest event accepted, in bytes of its text.
+pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+
+/// SHA-256, as 64 lower-case hexadecimal digits in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// What the first event of a chain names as its predecessor.
+    pub const ZERO: Hash = Hash([0; 32]);
+
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Hash {
+        Hash(Sha256::digest(bytes).into())
+    }
+}
+
+impl std::fmt::Display for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hash({self})")
+    }
+}
+
+impl std::str::FromStr for Hash {
+    type Err = hex::FromHexError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes)?;
+        Ok(Hash(bytes))
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Whose chain it stands in.
+    pub device: DeviceId,
+    /// 1 for the first of the chain, then without gaps.
+    pub seq: u64,
+    /// The hash of the predecessor's text; [`Hash::ZERO`] for the first.
+    pub prev: Hash,
+    /// When, in causal order.
+    pub hlc: Hlc,
+    /// When, by the device's own clock: evidence, not order.
+    pub at: Millis,
+    /// Who did it.
+    pub actor: UserId,
+    /// For which branch.
+    pub branch: BranchId,
+    /// What.
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventBody {
+    /// A client was taken down for the first time.
+    ClientCaptured {
+        /// The new client.
+        client: ClientId,
+        /// All that is known.
+        fields: ClientFields,
+        /// The agreement to have it processed.
+        consent: Consent,
+    },
+    /// Fields of a client were changed.
+    ClientEdited {
+        /// Which.
+        client: ClientId,
+        /// By field.
+        edits: BTreeMap<ClientField, Edit>,
+    },
+    /// A client was scored.
+    Assessed(Box<Assessment>),
+    /// Somebody decided on an assessment.
+    Decided {
+        /// Which.
+        assessment: AssessmentId,
+        /// Of which client.
+        client: ClientId,
+        /// How.
+        decision: Decision,
+        /// Required when the decision is not the one the group suggests.
+        override_reason: Option<OverrideReason>,
+    },
+}
+
+/// A new value of a field, and which writes it was made in knowledge of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The new value.
+    pub value: String,
+    /// The writes that it replaces; one that it does not name is concurrent and stays as a conflict.
+    pub replaces: Vec<Hlc>,
+}
+
+/// One score of one client, with everything that is needed to compute it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// Its identifier.
+    pub id: AssessmentId,
+    /// Of whom.
+    pub client: ClientId,
+    /// By which model, to the byte.
+    pub model: ModelRef,
+    /// What was answered.
+    pub inputs: Inputs,
+    /// What the model said.
+    pub score: RecordedScore,
+}
+
+/// What the model said, with the margin's bits so that no reader's number parser can blur it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordedScore {
+    /// Log-odds of default before calibration.
+    pub margin: f64,
+    /// The margin's f64 bits, 16 hexadecimal digits.
+    pub margin_bits: String,
+    /// PD.
+    pub probability: f64,
+    /// T1..T8.
+    pub group: Group,
+    /// The margin of the reference, to which the contributions add up.
+    pub bias: f64,
+    /// Per scored feature, in log-odds.
+    pub contributions: Vec<Contribution>,
+    /// The main ones, in words.
+    pub reasons: Vec<Reason>,
+}
+
+impl From<vereda_scoring::Score> for RecordedScore {
+    fn from(score: vereda_scoring::Score) -> Self {
+        RecordedScore {
+            margin: score.margin,
+            margin_bits: margin_bits(score.margin),
+            probability: score.probability,
+            group: score.group,
+            bias: score.bias,
+            contributions: score.contributions,
+            reasons: score.reasons,
+        }
+    }
+}
+
+/// The f64 bits of a margin as 16 hexadecimal digits.
+pub fn margin_bits(margin: f64) -> String {
+    format!("{:016x}", margin.to_bits())
+}
+
+/// Why a decision is not the suggested one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideReason {
+    /// From the list.
+    pub code: OverrideCode,
+    /// In words; not empty.
+    pub words: String,
+}
+
+/// The list of reasons for an override.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverrideCode {
+    /// Repaid well, or badly, before.
+    KnownClient,
+    /// A guarantee or guarantor changes the picture.
+    Guarantee,
+    /// Income or debt that the form does not ask for.
+    NotInTheForm,
+    /// An answer is doubted.
+    DoubtfulData,
+    /// A rule of the institution.
+    Policy,
+    /// Anything else; the words say what.
+    Other,
+}
+
+impl OverrideCode {
+    /// The list, in the order it is shown.
+    pub const ALL: [OverrideCode; 6] = [
+        OverrideCode::KnownClient,
+        OverrideCode::Guarantee,
+        OverrideCode::NotInTheForm,
+        OverrideCode::DoubtfulData,
+        OverrideCode::Policy,
+        OverrideCode::Other,
+    ];
+
+    /// The name in JSON and in the catalogues.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OverrideCode::KnownClient => "known_client",
+            OverrideCode::Guarantee => "guarantee",
+            OverrideCode::NotInTheForm => "not_in_the_form",
+            OverrideCode::DoubtfulData => "doubtful_data",
+            OverrideCode::Policy => "policy",
+            OverrideCode::Other => "other",
+        }
+    }
+}
+
+/// An event with the text it was hashed as.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sealed {
+    /// What the text says.
+    pub event: Event,
+    /// One JSON object without line breaks: the bytes that are stored, sent and hashed.
+    pub text: String,
+    /// SHA-256 of `text`.
+    pub hash: Hash,
+}
+
+impl Sealed {
+    /// Writes an event down.
+    ///
+    /// # Errors
+    /// When a number in it is not finite, which JSON cannot hold.
+    pub fn seal(event: Event) -> Result<Sealed, serde_json::Error> {
+        let text = serde_json::to_string(&event)?;
+        let hash = Hash::of(text.as_bytes());
+        Ok(Sealed { event, text, hash })
+    }
+}
+
+/// The part of an event that every version writes, readable even if the body is of a kind that the
+/// reader does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// See [`Event::device`].
+    pub device: DeviceId,
+    /// See [`Event::seq`].
+    pub seq: u64,
+    /// See [`Event::prev`].
+    pub prev: Hash,
+    /// See [`Event::hlc`].
+    pub hlc: Hlc,
+    /// See [`Event::at`].
+    pub at: Millis,
+    /// See [`Event::actor`].
+    pub actor: UserId,
+    /// See [`Event::branch`].
+    pub branch: BranchId,
+}
+
+/// The end of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainHead {
+    /// The last sequence number; 0 for an empty chain.
+    pub seq: u64,
+    /// The last hash; [`Hash::ZERO`] for an empty chain.
+    pub hash: Hash,
+}
+
+impl ChainHead {
+    /// The head of a chain without events.
+    pub const EMPTY: ChainHead = ChainHead { seq: 0, hash: Hash::ZERO };
+
+    /// Whether an event continues the chain right after this head.
+    pub fn precedes(&self, header: &Header) -> bool {
+        self.seq.checked_add(1) == Some(header.seq) && self.hash == header.prev
+    }
+}

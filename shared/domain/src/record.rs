@@ -1,0 +1,399 @@
+//! What events add up to.
+//!
+//! A record is a join-semilattice (a state-based CRDT): applying an event and joining two replicas
+//! are commutative, associative and idempotent, so order, partition and repetition do not matter.
+//! Nothing is ever overwritten: a register keeps every write, and says which one holds now.
+
+use crate::client::{ClientField, ClientFields, Consent};
+use crate::event::{Assessment, Event, EventBody, OverrideReason};
+use crate::hlc::Hlc;
+use crate::{AssessmentId, BranchId, ClientId, Decision, Millis, UserId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use vereda_scoring::bundle::Group;
+
+/// One value written to a field.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Write {
+    /// The value.
+    pub value: String,
+    /// Who wrote it.
+    pub actor: UserId,
+    /// When, by the writer's clock.
+    pub at: Millis,
+    /// The writes it replaced.
+    pub replaces: BTreeSet<Hlc>,
+}
+
+/// A field with its history. The value that holds is, among the writes that no other write replaced,
+/// the last in causal order; the others among them are conflicts. So a clock that is days ahead wins
+/// only until somebody edits the field in knowledge of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Register {
+    /// Every write, by time.
+    pub writes: BTreeMap<Hlc, Write>,
+}
+
+impl Register {
+    /// The writes that no other write replaced, oldest first; the last of them holds.
+    pub fn heads(&self) -> Vec<(Hlc, &Write)> {
+        let replaced: BTreeSet<&Hlc> = self.writes.values().flat_map(|write| &write.replaces).collect();
+        let heads: Vec<_> =
+            self.writes.iter().filter(|(hlc, _)| !replaced.contains(hlc)).map(|(h, w)| (*h, w)).collect();
+        if heads.is_empty() {
+            // Only writes forged to replace each other leave no head; the last one holds then.
+            return self.writes.last_key_value().map(|(h, w)| (*h, w)).into_iter().collect();
+        }
+        heads
+    }
+
+    /// The value that holds.
+    pub fn value(&self) -> Option<&str> {
+        self.heads().last().map(|(_, write)| write.value.as_str())
+    }
+
+    /// Values that lost against a concurrent write and that nobody has settled yet.
+    pub fn conflicts(&self) -> Vec<(Hlc, &Write)> {
+        let mut heads = self.heads();
+        let winner = heads.pop();
+        heads.retain(|(_, write)| winner.is_none_or(|(_, winner)| winner.value != write.value));
+        heads
+    }
+
+    fn insert(&mut self, hlc: Hlc, write: Write) {
+        // Two writes with one timestamp come only from a broken device: keep the same one everywhere.
+        match self.writes.get_mut(&hlc) {
+            Some(present) if *present < write => *present = write,
+            Some(_) => {}
+            None => {
+                self.writes.insert(hlc, write);
+            }
+        }
+    }
+
+    fn join(&mut self, other: &Register) {
+        for (hlc, write) in &other.writes {
+            self.insert(*hlc, write.clone());
+        }
+    }
+}
+
+/// One client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientRecord {
+    /// Who.
+    pub id: ClientId,
+    /// Whose branch.
+    pub branch: BranchId,
+    /// The officer who looks after them: who captured them first, until reassigned.
+    pub officer: UserId,
+    /// The first event about them, by time.
+    pub since: Hlc,
+    /// When they were captured, by the officer's clock.
+    pub captured_at: Millis,
+    /// What is known.
+    pub fields: BTreeMap<ClientField, Register>,
+    /// What they agreed to, by time.
+    pub consents: BTreeMap<Hlc, Consent>,
+}
+
+impl ClientRecord {
+    /// A field's value, empty when it was never written.
+    pub fn value(&self, field: ClientField) -> &str {
+        self.fields.get(&field).and_then(Register::value).unwrap_or_default()
+    }
+
+    /// Every field's value.
+    pub fn values(&self) -> ClientFields {
+        ClientField::ALL.into_iter().map(|field| (field, self.value(field).to_owned())).collect()
+    }
+
+    /// The writes that an edit of this field, made now, replaces.
+    pub fn heads(&self, field: ClientField) -> Vec<Hlc> {
+        let Some(register) = self.fields.get(&field) else { return Vec::new() };
+        register.heads().into_iter().map(|(hlc, _)| hlc).collect()
+    }
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// How.
+    pub decision: Decision,
+    /// Why not as suggested.
+    pub override_reason: Option<OverrideReason>,
+    /// Who.
+    pub actor: UserId,
+    /// The decider's standing when it was recorded: a branch manager's decision goes before an
+    /// officer's, whatever their clocks say.
+    pub rank: Rank,
+    /// When, by the decider's clock.
+    pub at: Millis,
+}
+
+/// Whose decision goes before whose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rank {
+    /// A loan officer, or another system.
+    Officer,
+    /// A branch manager.
+    Manager,
+}
+
+/// What the server found when it computed an assessment again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Rescore {
+    /// The same margin, bit for bit, the same PD and the same group.
+    Same,
+    /// Another result: tampering or a bug.
+    Different {
+        /// The server's margin bits.
+        margin_bits: String,
+        /// The server's PD.
+        probability: f64,
+        /// The server's group.
+        group: Group,
+    },
+    /// It could not be computed.
+    Impossible {
+        /// The model is not known here, or refuses these inputs.
+        why: String,
+    },
+}
+
+/// One assessment, its decisions, and the server's second opinion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssessmentRecord {
+    /// What was scored and what came out.
+    pub assessment: Assessment,
+    /// In which branch.
+    pub branch: BranchId,
+    /// By whom.
+    pub officer: UserId,
+    /// In causal order.
+    pub hlc: Hlc,
+    /// By the officer's clock.
+    pub at: Millis,
+    /// By time.
+    pub decisions: BTreeMap<Hlc, DecisionRecord>,
+    /// Absent until the server has seen it.
+    pub rescore: Option<Rescore>,
+}
+
+impl AssessmentRecord {
+    /// The decision that holds: the highest rank's, the last of that rank.
+    pub fn decision(&self) -> Option<&DecisionRecord> {
+        self.decisions.iter().max_by_key(|(hlc, decision)| (decision.rank, **hlc)).map(|(_, d)| d)
+    }
+}
+
+/// Any record, as pulled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)]
+pub enum Record {
+    /// A client.
+    Client(ClientRecord),
+    /// An assessment.
+    Assessment(AssessmentRecord),
+}
+
+/// Which record an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
+pub enum RecordKey {
+    /// A client.
+    Client(ClientId),
+    /// An assessment.
+    Assessment(AssessmentId),
+}
+
+impl EventBody {
+    /// The record it changes.
+    pub fn key(&self) -> RecordKey {
+        match self {
+            EventBody::ClientCaptured { client, .. } | EventBody::ClientEdited { client, .. } => {
+                RecordKey::Client(*client)
+            }
+            EventBody::Assessed(assessment) => RecordKey::Assessment(assessment.id),
+            EventBody::Decided { assessment, .. } => RecordKey::Assessment(*assessment),
+        }
+    }
+
+    /// The client it is about.
+    pub fn client(&self) -> ClientId {
+        match self {
+            EventBody::ClientCaptured { client, .. }
+            | EventBody::ClientEdited { client, .. }
+            | EventBody::Decided { client, .. } => *client,
+            EventBody::Assessed(assessment) => assessment.client,
+        }
+    }
+}
+
+/// Why an event cannot be folded into a record. It is kept, and quarantined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoldError {
+    /// It edits or decides on something that is not here (yet).
+    #[error("the record that this event changes is not known; it is applied when that record arrives")]
+    UnknownRecord,
+    /// It belongs to another record or another branch.
+    #[error("the event is about another record or another branch")]
+    Mismatch,
+    /// The same assessment id with another content: the first is kept.
+    #[error("an assessment with this id exists with another content; the first one is kept")]
+    SameIdOtherContent,
+}
+
+/// Folds an event into the record it is about.
+///
+/// `rank` is the standing of the event's actor, which the fold cannot know by itself.
+///
+/// # Errors
+/// See [`FoldError`]; the record is then unchanged.
+pub fn fold(record: Option<Record>, event: &Event, rank: Rank) -> Result<Record, FoldError> {
+    match (record, &event.body) {
+        (None, EventBody::ClientCaptured { .. }) => Ok(Record::Client(captured(event)?)),
+        (None, EventBody::Assessed(assessment)) => Ok(Record::Assessment(AssessmentRecord {
+            assessment: (**assessment).clone(),
+            branch: event.branch,
+            officer: event.actor,
+            hlc: event.hlc,
+            at: event.at,
+            decisions: BTreeMap::new(),
+            rescore: None,
+        })),
+        (None, _) => Err(FoldError::UnknownRecord),
+        (Some(Record::Client(mut client)), body) => {
+            if client.branch != event.branch {
+                return Err(FoldError::Mismatch);
+            }
+            match body {
+                EventBody::ClientCaptured { client: id, .. } if *id == client.id => {
+                    client.join(&captured(event)?);
+                }
+                EventBody::ClientEdited { client: id, edits } if *id == client.id => {
+                    for (field, edit) in edits {
+                        let write = Write {
+                            value: edit.value.clone(),
+                            actor: event.actor,
+                            at: event.at,
+                            replaces: edit.replaces.iter().copied().collect(),
+                        };
+                        client.fields.entry(*field).or_default().insert(event.hlc, write);
+                    }
+                }
+                _ => return Err(FoldError::Mismatch),
+            }
+            Ok(Record::Client(client))
+        }
+        (Some(Record::Assessment(mut record)), body) => {
+            if record.branch != event.branch {
+                return Err(FoldError::Mismatch);
+            }
+            match body {
+                EventBody::Assessed(assessment) if **assessment == record.assessment => {}
+                EventBody::Assessed(_) => return Err(FoldError::SameIdOtherContent),
+                EventBody::Decided { assessment, client, decision, override_reason }
+                    if *assessment == record.assessment.id && *client == record.assessment.client =>
+                {
+                    let decision = DecisionRecord {
+                        decision: *decision,
+                        override_reason: override_reason.clone(),
+                        actor: event.actor,
+                        rank,
+                        at: event.at,
+                    };
+                    record.decisions.entry(event.hlc).or_insert(decision);
+                }
+                _ => return Err(FoldError::Mismatch),
+            }
+            Ok(Record::Assessment(record))
+        }
+    }
+}
+
+fn captured(event: &Event) -> Result<ClientRecord, FoldError> {
+    let EventBody::ClientCaptured { client, fields, consent } = &event.body else {
+        return Err(FoldError::Mismatch);
+    };
+    let write = |value: &String| Write {
+        value: value.clone(),
+        actor: event.actor,
+        at: event.at,
+        replaces: BTreeSet::new(),
+    };
+    Ok(ClientRecord {
+        id: *client,
+        branch: event.branch,
+        officer: event.actor,
+        since: event.hlc,
+        captured_at: event.at,
+        fields: fields
+            .iter()
+            .map(|(field, value)| (*field, Register { writes: [(event.hlc, write(value))].into() }))
+            .collect(),
+        consents: [(event.hlc, consent.clone())].into(),
+    })
+}
+
+impl ClientRecord {
+    /// Takes in another replica of the same client.
+    pub fn join(&mut self, other: &ClientRecord) {
+        for (field, register) in &other.fields {
+            self.fields.entry(*field).or_default().join(register);
+        }
+        for (hlc, consent) in &other.consents {
+            match self.consents.get_mut(hlc) {
+                Some(present) if *present < *consent => *present = consent.clone(),
+                Some(_) => {}
+                None => {
+                    self.consents.insert(*hlc, consent.clone());
+                }
+            }
+        }
+        if other.since < self.since {
+            self.since = other.since;
+            self.captured_at = other.captured_at;
+            self.officer = other.officer;
+        }
+    }
+}
+
+impl AssessmentRecord {
+    /// Takes in another replica of the same assessment. What the server found goes before what this
+    /// side does not know.
+    pub fn join(&mut self, other: &AssessmentRecord) {
+        for (hlc, decision) in &other.decisions {
+            self.decisions.entry(*hlc).or_insert_with(|| decision.clone());
+        }
+        if self.rescore.is_none() {
+            self.rescore.clone_from(&other.rescore);
+        }
+    }
+}
+
+/// Joins two replicas of one record; `theirs` alone when there is no `mine`.
+///
+/// # Errors
+/// [`FoldError::Mismatch`] when they are of different kinds.
+pub fn join(mine: Option<Record>, theirs: Record) -> Result<Record, FoldError> {
+    match (mine, theirs) {
+        (None, theirs) => Ok(theirs),
+        (Some(Record::Client(mut mine)), Record::Client(theirs)) if mine.id == theirs.id => {
+            mine.join(&theirs);
+            Ok(Record::Client(mine))
+        }
+        (Some(Record::Assessment(mut mine)), Record::Assessment(theirs))
+            if mine.assessment.id == theirs.assessment.id =>
+        {
+            mine.join(&theirs);
+            Ok(Record::Assessment(mine))
+        }
+        _ => Err(FoldError::Mismatch),
+    }
+}
