@@ -4,6 +4,7 @@
 //! Every struct denies unknown fields: a field that this version does not know could change the
 //! meaning of those it does.
 
+use crate::error::LoadError;
 use crate::value::Inputs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,6 +13,19 @@ use std::collections::BTreeMap;
 pub const FORMAT: &str = "vereda-bundle";
 /// The format version that this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// Writes a bundle as the bytes that are hashed and published, after checking all of it.
+///
+/// The golden vectors must hold the training library's answers already: they are checked here, not
+/// made, since answers of this evaluation would prove nothing about this evaluation.
+///
+/// # Errors
+/// As [`crate::Model::load`], which the bytes are given to.
+pub fn seal(bundle: &Bundle) -> Result<Vec<u8>, LoadError> {
+    let bytes = serde_json::to_vec(bundle).map_err(|e| LoadError::Syntax { problem: e.to_string() })?;
+    crate::Model::load(&bytes)?;
+    Ok(bytes)
+}
 
 /// A text in the two languages of the product.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -214,7 +228,7 @@ pub enum Transform {
         /// For a missing answer; required when the feature allows one.
         missing_woe: Option<f64>,
     },
-    /// coefficient x (x - mean) / scale.
+    /// coefficient x ((x - mean) / scale), in this order of operations.
     Standardised {
         /// The regression's coefficient.
         coefficient: f64,
@@ -335,6 +349,15 @@ pub enum Node {
         /// Training weight that reached it (for TreeSHAP).
         cover: f64,
     },
+}
+
+impl Node {
+    /// Training weight that reached it.
+    pub fn cover(&self) -> f64 {
+        match self {
+            Node::Leaf { cover, .. } | Node::Split { cover, .. } | Node::Categories { cover, .. } => *cover,
+        }
+    }
 }
 
 /// Which way the PD moves as a feature grows.

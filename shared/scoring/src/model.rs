@@ -1,0 +1,309 @@
+//! A bundle that has been checked, and what it says.
+
+use crate::bundle::{Bundle, Estimator, FORMAT, FORMAT_VERSION, Feature, Group, Kind};
+use crate::calibrate;
+use crate::check;
+use crate::error::{ExpectedType, FieldError, FieldProblem, InputError, LoadError};
+use crate::plan::Plan;
+use crate::score::{Contribution, Estimate, ModelRef, Reason, Score};
+use crate::value::{Inputs, Value};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The most bytes a bundle may have.
+pub const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// A checked model. Evaluation cannot fail for inputs that [`Model::validate`] accepts.
+#[derive(Debug, Clone)]
+pub struct Model {
+    bundle: Bundle,
+    sha256: String,
+    plan: Plan,
+    /// Position of each feature in the schema.
+    positions: BTreeMap<String, usize>,
+    /// Positions of the features that the estimator uses, in the order of the schema.
+    scored: Vec<usize>,
+}
+
+/// The two fields that say what the rest means; everything else is skipped.
+#[derive(Deserialize)]
+struct Header {
+    format: Option<serde_json::Value>,
+    format_version: Option<serde_json::Value>,
+}
+
+impl Model {
+    /// Reads a bundle and checks all of it: size, shape, every rule of the format, and the golden
+    /// vectors. Nothing in the bytes can make this panic, loop or take unbounded memory.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the first place that is wrong and what to do about it.
+    pub fn load(bytes: &[u8]) -> Result<Model, LoadError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(LoadError::TooLarge { bytes: bytes.len(), limit: MAX_BYTES });
+        }
+        check_header(bytes)?;
+        let bundle: Bundle = parse(bytes)?;
+        check::bundle(&bundle)?;
+        let model = Model::compile(bundle, hex::encode(Sha256::digest(bytes)));
+        check::golden(&model)?;
+        Ok(model)
+    }
+
+    fn compile(bundle: Bundle, sha256: String) -> Model {
+        let features = &bundle.schema.features;
+        let positions = features.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();
+        let used = check::scored_features(&bundle);
+        let scored = (0..features.len()).filter(|i| used.contains(i)).collect();
+        let plan = Plan::compile(&bundle);
+        Model { bundle, sha256, plan, positions, scored }
+    }
+
+    /// The document.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// What machines call it.
+    pub fn id(&self) -> &str {
+        &self.bundle.id
+    }
+
+    /// Its version, which rises with every published bundle.
+    pub fn version(&self) -> u32 {
+        self.bundle.version
+    }
+
+    /// SHA-256 of the bytes it was loaded from, 64 lower-case hexadecimal digits.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// What an assessment records about it.
+    pub fn reference(&self) -> ModelRef {
+        ModelRef { id: self.bundle.id.clone(), version: self.bundle.version, sha256: self.sha256.clone() }
+    }
+
+    /// The feature of this name.
+    pub fn feature(&self, name: &str) -> Option<&Feature> {
+        self.positions.get(name).and_then(|&i| self.bundle.schema.features.get(i))
+    }
+
+    /// The features that the estimator uses, in the order of the schema; others are asked only.
+    pub fn scored_features(&self) -> impl Iterator<Item = &Feature> {
+        self.scored.iter().filter_map(|&i| self.bundle.schema.features.get(i))
+    }
+
+    /// Everything that is wrong with these inputs; empty when they can be scored.
+    pub fn validate(&self, inputs: &Inputs) -> Vec<FieldError> {
+        match self.encode(inputs) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors,
+        }
+    }
+
+    /// Whether one answer is acceptable.
+    ///
+    /// # Errors
+    /// What is wrong with it and what would be accepted.
+    pub fn check_field(&self, name: &str, value: &Value) -> Result<(), FieldError> {
+        let result = match self.feature(name) {
+            Some(feature) => encode_value(feature, value).map(|_| ()),
+            None => Err(FieldProblem::Unknown),
+        };
+        result.map_err(|problem| FieldError { field: name.to_owned(), problem })
+    }
+
+    /// The margin alone, without explanation: for batches.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs.
+    pub fn margin(&self, inputs: &Inputs) -> Result<f64, InputError> {
+        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        Ok(self.plan.margin(&row))
+    }
+
+    /// PD of a margin.
+    pub fn probability(&self, margin: f64) -> f64 {
+        calibrate::probability(&self.bundle.calibration, margin)
+    }
+
+    /// Group of a PD; a PD equal to a cut belongs to the riskier group.
+    pub fn group(&self, probability: f64) -> Group {
+        let cuts = self.bundle.groups.cuts.iter().filter(|cut| **cut <= probability).count();
+        Group::ALL.get(cuts).copied().unwrap_or(Group::T8)
+    }
+
+    /// Points of a margin, unrounded, if the model is used as a scorecard: points =
+    /// base_points - pdo / ln 2 x (margin + ln(base_odds)), where odds are good : bad.
+    pub fn points(&self, margin: f64) -> Option<f64> {
+        let Estimator::Logistic { points: Some(points), .. } = &self.bundle.estimator else { return None };
+        let factor = points.pdo / std::f64::consts::LN_2;
+        Some(points.base_points - factor * (margin + libm::log(points.base_odds)))
+    }
+
+    /// The score of one applicant, with its reasons.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs.
+    pub fn score(&self, inputs: &Inputs) -> Result<Score, InputError> {
+        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        Ok(self.score_row(&row))
+    }
+
+    /// The score as it would be now, for a form that is still being filled in: unknown names are
+    /// ignored, and answers that are not acceptable yet count as missing.
+    pub fn estimate(&self, inputs: &Inputs) -> Estimate {
+        let mut missing = Vec::new();
+        let mut row = Vec::with_capacity(self.bundle.schema.features.len());
+        for feature in &self.bundle.schema.features {
+            match encode_value(feature, inputs.get(&feature.name).unwrap_or(&Value::Missing)) {
+                Ok(x) => row.push(x),
+                Err(_) => missing.push(feature.name.clone()),
+            }
+        }
+        if !missing.is_empty() {
+            return Estimate::Incomplete { missing };
+        }
+        self.plan.prepare(&mut row);
+        Estimate::Ready(self.score_row(&row))
+    }
+
+    /// One f64 per feature, as the plan wants it.
+    fn encode(&self, inputs: &Inputs) -> Result<Vec<f64>, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut row = Vec::with_capacity(self.bundle.schema.features.len());
+        let mut known = 0;
+        for feature in &self.bundle.schema.features {
+            let value = inputs.get(&feature.name);
+            known += usize::from(value.is_some());
+            match encode_value(feature, value.unwrap_or(&Value::Missing)) {
+                Ok(x) => row.push(x),
+                Err(problem) => errors.push(FieldError { field: feature.name.clone(), problem }),
+            }
+        }
+        if known < inputs.len() {
+            let unknown = inputs.keys().filter(|name| !self.positions.contains_key(*name));
+            errors.extend(
+                unknown.map(|name| FieldError { field: name.clone(), problem: FieldProblem::Unknown }),
+            );
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.plan.prepare(&mut row);
+        Ok(row)
+    }
+
+    fn score_row(&self, row: &[f64]) -> Score {
+        let margin = self.plan.margin(row);
+        let probability = self.probability(margin);
+        let mut values = vec![0.0; row.len()];
+        let bias = self.plan.contributions(row, &mut values);
+        let contributions: Vec<Contribution> = self
+            .scored
+            .iter()
+            .filter_map(|&i| {
+                let feature = self.bundle.schema.features.get(i)?;
+                Some(Contribution { feature: feature.name.clone(), value: values.get(i).copied()? })
+            })
+            .collect();
+        let reasons = self.reasons(&contributions);
+        Score { margin, probability, group: self.group(probability), bias, contributions, reasons }
+    }
+
+    fn reasons(&self, contributions: &[Contribution]) -> Vec<Reason> {
+        let mut ranked: Vec<&Contribution> = contributions.iter().filter(|c| c.value != 0.0).collect();
+        // Stable, so that equal contributions stay in the order of the schema.
+        ranked.sort_by(|a, b| {
+            let favourable = |c: &Contribution| c.value < 0.0;
+            favourable(a).cmp(&favourable(b)).then(b.value.abs().total_cmp(&a.value.abs()))
+        });
+        ranked
+            .into_iter()
+            .filter_map(|contribution| {
+                let texts = self.bundle.reasons.texts.get(&contribution.feature)?;
+                let text = if contribution.value > 0.0 { &texts.raises } else { &texts.lowers };
+                Some(Reason {
+                    feature: contribution.feature.clone(),
+                    contribution: contribution.value,
+                    text: text.clone(),
+                })
+            })
+            .take(self.bundle.reasons.max as usize)
+            .collect()
+    }
+}
+
+/// The number that the estimator sees; NaN is missing.
+fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
+    let wrong = |expected| Err(FieldProblem::WrongType { expected });
+    let in_range = |x: f64, min: f64, max: f64| {
+        if x >= min && x <= max { Ok(x) } else { Err(FieldProblem::OutOfRange { min, max }) }
+    };
+    match (&feature.kind, value) {
+        (_, Value::Missing) if feature.missing_allowed => Ok(f64::NAN),
+        (_, Value::Missing) => Err(FieldProblem::Required),
+        (Kind::Number { .. } | Kind::Integer { .. }, Value::Number(x)) if !x.is_finite() => {
+            Err(FieldProblem::NotFinite)
+        }
+        (Kind::Number { min, max, .. }, Value::Number(x)) => in_range(*x, *min, *max),
+        (Kind::Number { .. }, _) => wrong(ExpectedType::Number),
+        (Kind::Integer { min, max, .. }, Value::Number(x)) if libm::trunc(*x) == *x => {
+            in_range(*x, *min as f64, *max as f64)
+        }
+        (Kind::Integer { .. }, _) => wrong(ExpectedType::Integer),
+        (Kind::Category { options }, Value::Category(code)) => {
+            match options.iter().position(|option| option.code == *code) {
+                Some(index) => Ok(index as f64),
+                None => Err(FieldProblem::NotAnOption {
+                    allowed: options.iter().map(|option| option.code.clone()).collect(),
+                }),
+            }
+        }
+        (Kind::Category { .. }, _) => wrong(ExpectedType::Category),
+        (Kind::Boolean, Value::Boolean(yes)) => Ok(if *yes { 1.0 } else { 0.0 }),
+        (Kind::Boolean, _) => wrong(ExpectedType::Boolean),
+    }
+}
+
+fn syntax(error: &serde_json::Error) -> LoadError {
+    LoadError::Syntax { problem: error.to_string() }
+}
+
+fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
+    let header: Header = serde_json::from_slice(bytes).map_err(|e| syntax(&e))?;
+    // Quoted in a message: a hostile value must not fill the screen.
+    let show = |value: Option<&serde_json::Value>| match value {
+        None => "absent".to_owned(),
+        Some(value) => value.to_string().chars().take(40).collect(),
+    };
+    if header.format.as_ref().and_then(|f| f.as_str()) != Some(FORMAT) {
+        return Err(LoadError::NotABundle { found: show(header.format.as_ref()) });
+    }
+    if header.format_version.as_ref().and_then(|v| v.as_u64()) != Some(u64::from(FORMAT_VERSION)) {
+        return Err(LoadError::FormatVersion {
+            found: show(header.format_version.as_ref()),
+            supported: FORMAT_VERSION,
+        });
+    }
+    Ok(())
+}
+
+fn parse(bytes: &[u8]) -> Result<Bundle, LoadError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let bundle = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let place = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            LoadError::Shape { place, problem: inner.to_string() }
+        } else if place == "." {
+            syntax(&inner)
+        } else {
+            LoadError::Syntax { problem: format!("in {place}: {inner}") }
+        }
+    })?;
+    reader.end().map_err(|e| syntax(&e))?;
+    Ok(bundle)
+}
