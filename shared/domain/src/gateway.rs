@@ -666,7 +666,13 @@ pub struct SaveFieldRequest {
     pub field: String,
     /// The answer; a text that is no number stays as it was typed, as a category. `null` is "not
     /// known" and absent is [`None`]: the answer was taken out.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub value: Option<Value>,
+}
+
+/// Reads a value that is there, `null` included, which an [`Option`] alone would take for absent.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// See [`SaveFocus`].
@@ -984,4 +990,19 @@ pub enum ModelRefusal {
     GoldenMismatch,
     /// Older than the active one.
     Rollback,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_known_is_not_taken_out() {
+        let draft = DraftId(uuid::Uuid::nil());
+        for value in [None, Some(Value::Missing), Some(Value::Number(1.5))] {
+            let request = SaveFieldRequest { draft, field: "income".into(), value };
+            let text = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<SaveFieldRequest>(&text).unwrap(), request, "{text}");
+        }
+    }
 }
