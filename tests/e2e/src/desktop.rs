@@ -1,0 +1,90 @@
+//! A screen, a session bus and a key store that belong to one test.
+
+use crate::process::Program;
+use anyhow::Context as _;
+use std::path::Path;
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// See the module.
+pub struct Desktop {
+    home: TempDir,
+    display: String,
+    bus: String,
+    // In the order in which they are to end.
+    _keyring: Program,
+    _bus: Program,
+    _screen: Program,
+}
+
+impl Desktop {
+    /// Starts a screen of this size.
+    ///
+    /// # Errors
+    /// When Xvfb, D-Bus or the GNOME key ring is not installed or does not start.
+    pub async fn start(width: u32, height: u32) -> anyhow::Result<Desktop> {
+        let home = tempfile::Builder::new().prefix("vereda-e2e-").tempdir()?;
+
+        let mut screen = Command::new("Xvfb");
+        screen.args(["-displayfd", "1", "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"]);
+        screen.stderr(Stdio::null());
+        let mut screen = Program::start(screen)?;
+        let display = format!(":{}", screen.line().await?.trim());
+        screen.drain();
+
+        let mut bus = Command::new("dbus-daemon");
+        bus.args(["--session", "--nofork", "--print-address=1"]).env("HOME", home.path());
+        let mut bus = Program::start(bus)?;
+        let address = bus.line().await?.trim().to_owned();
+        bus.drain();
+
+        let mut keyring = Command::new("gnome-keyring-daemon");
+        keyring.args(["--unlock", "--components=secrets", "--foreground"]);
+        keyring.stderr(Stdio::null());
+        personal(&mut keyring, home.path(), &display, &address);
+        let mut keyring = Program::start_with_input(keyring, b"e2e").await?;
+        // It prints where it listens as soon as it can be asked.
+        keyring.line().await.context("the key ring did not start")?;
+        keyring.drain();
+
+        Ok(Desktop { home, display, bus: address, _keyring: keyring, _bus: bus, _screen: screen })
+    }
+
+    /// Makes a program run on this desktop.
+    pub fn adopt(&self, command: &mut Command) {
+        personal(command, self.home.path(), &self.display, &self.bus);
+        // There is no graphics card behind this screen.
+        command.env("WEBKIT_DISABLE_COMPOSITING_MODE", "1").env("WEBKIT_DISABLE_DMABUF_RENDERER", "1");
+        command.env("LIBGL_ALWAYS_SOFTWARE", "1").env("NO_AT_BRIDGE", "1").env("GTK_THEME", "Adwaita");
+    }
+
+    /// A folder for this test's files, gone with it.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Writes what the screen shows to a PNG file.
+    ///
+    /// # Errors
+    /// When ImageMagick is missing or the file cannot be written.
+    pub async fn picture(&self, file: &Path) -> anyhow::Result<()> {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut import = Command::new("import");
+        import.args(["-window", "root"]).arg(file);
+        self.adopt(&mut import);
+        anyhow::ensure!(import.status().await?.success(), "taking a picture to {}", file.display());
+        Ok(())
+    }
+}
+
+fn personal(command: &mut Command, home: &Path, display: &str, bus: &str) {
+    command.env("HOME", home).env("DISPLAY", display).env("DBUS_SESSION_BUS_ADDRESS", bus);
+    command.env("XDG_RUNTIME_DIR", home).env("XDG_DATA_HOME", home.join("data"));
+    command.env("XDG_CONFIG_HOME", home.join("config")).env("XDG_CACHE_HOME", home.join("cache"));
+    command.env_remove("WAYLAND_DISPLAY");
+    // The page's language is the system's until somebody chooses: Spanish first.
+    command.env("LANG", "es_CO.UTF-8").env("LANGUAGE", "es_CO:es");
+}
