@@ -1,7 +1,6 @@
 //! A screen, a session bus and a key store that belong to one test.
 
 use crate::process::Program;
-use anyhow::Context as _;
 use std::path::Path;
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -43,10 +42,16 @@ impl Desktop {
         keyring.args(["--unlock", "--components=secrets", "--foreground"]);
         keyring.stderr(Stdio::null());
         personal(&mut keyring, home.path(), &display, &address);
-        let mut keyring = Program::start_with_input(keyring, b"e2e").await?;
-        // It prints where it listens as soon as it can be asked.
-        keyring.line().await.context("the key ring did not start")?;
-        keyring.drain();
+        let keyring = Program::start_with_input(keyring, b"e2e").await?;
+        crate::until("the key ring to answer on the bus", || async {
+            let mut ask = Command::new("dbus-send");
+            ask.args(["--session", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"]);
+            ask.args(["org.freedesktop.DBus.NameHasOwner", "string:org.freedesktop.secrets"]);
+            personal(&mut ask, home.path(), &display, &address);
+            let answer = ask.output().await?;
+            Ok(String::from_utf8_lossy(&answer.stdout).contains("boolean true").then_some(()))
+        })
+        .await?;
 
         Ok(Desktop { home, display, bus: address, _keyring: keyring, _bus: bus, _screen: screen })
     }
@@ -85,6 +90,6 @@ fn personal(command: &mut Command, home: &Path, display: &str, bus: &str) {
     command.env("XDG_RUNTIME_DIR", home).env("XDG_DATA_HOME", home.join("data"));
     command.env("XDG_CONFIG_HOME", home.join("config")).env("XDG_CACHE_HOME", home.join("cache"));
     command.env_remove("WAYLAND_DISPLAY");
-    // The page's language is the system's until somebody chooses: Spanish first.
-    command.env("LANG", "es_CO.UTF-8").env("LANGUAGE", "es_CO:es");
+    // A locale that every Debian has; tests choose the app's language in the app.
+    command.env("LANG", "C.UTF-8").env_remove("LANGUAGE").env_remove("LC_ALL");
 }
