@@ -1,0 +1,227 @@
+//! What can go wrong here, and the one place where it becomes what a screen is told.
+
+use vereda_domain::Millis;
+use vereda_domain::api::{Problem, ProblemCode, Role};
+use vereda_domain::client::{ClientField, ClientProblem};
+use vereda_domain::gateway::{ErrorCode, GatewayError};
+use vereda_scoring::FieldError;
+
+/// What went wrong, in English, for support: without personal data, with what was attempted and what
+/// to do about it. Screens have their own words for each [`ErrorCode`].
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Not the address of a web server.
+    #[error("the server's address cannot be read: {0}; write it like https://vereda.example.org")]
+    BadAddress(String),
+    /// Nothing answers, or not in time.
+    #[error("the server does not answer: {0}; it is tried again by itself")]
+    Unreachable(String),
+    /// Something else answers.
+    #[error("what answers there is not this product's server: {0}; check the address and the network")]
+    ForeignServer(String),
+    /// Plain HTTP over a network.
+    #[error("plain http is accepted only for this machine itself; use https")]
+    InsecureAddress,
+    /// Attempts come too fast.
+    #[error("too many attempts; wait until the time given")]
+    TooManyAttempts {
+        /// Not before.
+        retry_at: Option<Millis>,
+    },
+    /// A role that works elsewhere.
+    #[error("the role {} does not work on this app; officers and branch managers do", .0.as_str())]
+    RoleNotForApp(Role),
+    /// The server ended the session.
+    #[error("the server ended the session; sign in again, what was captured stays")]
+    SessionExpired,
+    /// Not the PIN.
+    #[error("the PIN does not open the store")]
+    WrongPin {
+        /// The next attempt is not taken before.
+        retry_at: Option<Millis>,
+    },
+    /// Too easy to guess.
+    #[error("the PIN is too easy: six digits or more, no sequence and no repetition")]
+    WeakPin,
+    /// No key store, or it refuses.
+    #[error("the platform's key store cannot be used: {0}; unlock or install it and try again")]
+    KeyStoreUnavailable(String),
+    /// The key store answers, but has not what is needed.
+    #[error("the platform's key store has lost the secret of this store; nothing was changed")]
+    KeyMissing,
+    /// Cannot be decrypted, or is not what it was.
+    #[error("the store cannot be read: {0}; nothing was changed, keep the files for support")]
+    StoreDamaged(String),
+    /// From a newer app.
+    #[error("the store has schema {found} and this app knows {known}; update the app")]
+    StoreTooNew {
+        /// In the file.
+        found: i64,
+        /// In this app.
+        known: i64,
+    },
+    /// No space, or no permission.
+    #[error("the store cannot be written: {0}; free some space and try again")]
+    StorageFull(String),
+    /// Unlock first.
+    #[error("the store is locked")]
+    Locked,
+    /// Another process has this store open.
+    #[error("this store is open in another window of the app; close that one")]
+    InUse,
+    /// Gone, or never here.
+    #[error("no such {0} here")]
+    NotFound(&'static str),
+    /// Answers that the model does not accept.
+    #[error("{} answers are missing or not accepted", .0.len())]
+    InvalidInput(Vec<FieldError>),
+    /// A client's fields that are not accepted.
+    #[error("{} fields of the client are not accepted", .0.len())]
+    InvalidClient(Vec<(ClientField, ClientProblem)>),
+    /// A request that no screen makes.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// None yet, or not that one.
+    #[error("{0}")]
+    NoModel(String),
+    /// Against the suggestion without a reason.
+    #[error("a decision that is not the suggested one needs a reason in words")]
+    OverrideNeedsReason,
+    /// Not for this role.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// A refusal by the server.
+    #[error("the server refused ({:?}, request {}): {}", .0.code, .0.request_id, .0.detail)]
+    Refused(Box<Problem>),
+    /// An answer by the server that is none.
+    #[error("the server failed: {0}")]
+    Server(String),
+    /// The two chains differ.
+    #[error("the server holds another history of this device: {0}; this device must be enrolled again")]
+    ChainBroken(String),
+    /// The device's clock is far off.
+    #[error("the device's clock is {} hours away from the server's; set it", .drift_ms / 3_600_000)]
+    ClockOff {
+        /// Device minus server.
+        drift_ms: Millis,
+    },
+    /// A bundle was refused; the model before it goes on.
+    #[error("a model was refused: {0}; the one before it goes on")]
+    ModelRefused(String),
+    /// A bug.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// What everything here returns.
+pub type Result<T, E = DeviceError> = std::result::Result<T, E>;
+
+impl DeviceError {
+    /// Which message a screen shows.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            DeviceError::BadAddress(_) => ErrorCode::BadAddress,
+            DeviceError::Unreachable(_) => ErrorCode::Unreachable,
+            DeviceError::ForeignServer(_) => ErrorCode::ForeignServer,
+            DeviceError::InsecureAddress => ErrorCode::InsecureAddress,
+            DeviceError::TooManyAttempts { .. } => ErrorCode::TooManyAttempts,
+            DeviceError::RoleNotForApp(_) => ErrorCode::RoleNotForApp,
+            DeviceError::SessionExpired => ErrorCode::SessionExpired,
+            DeviceError::WrongPin { .. } => ErrorCode::WrongPin,
+            DeviceError::WeakPin => ErrorCode::WeakPin,
+            DeviceError::KeyStoreUnavailable(_) => ErrorCode::KeyStoreUnavailable,
+            DeviceError::KeyMissing => ErrorCode::KeyMissing,
+            DeviceError::StoreDamaged(_) => ErrorCode::StoreDamaged,
+            DeviceError::StoreTooNew { .. } => ErrorCode::StoreTooNew,
+            DeviceError::StorageFull(_) => ErrorCode::StorageFull,
+            DeviceError::Locked => ErrorCode::Locked,
+            DeviceError::NotFound(_) => ErrorCode::NotFound,
+            DeviceError::InvalidInput(_) | DeviceError::InvalidClient(_) | DeviceError::BadRequest(_) => {
+                ErrorCode::InvalidInput
+            }
+            DeviceError::NoModel(_) => ErrorCode::NoModel,
+            DeviceError::OverrideNeedsReason => ErrorCode::OverrideNeedsReason,
+            DeviceError::Forbidden(_) => ErrorCode::Forbidden,
+            DeviceError::Refused(problem) => match problem.code {
+                ProblemCode::WrongCredentials => ErrorCode::WrongCredentials,
+                ProblemCode::SessionRevoked | ProblemCode::Unauthenticated => ErrorCode::SessionExpired,
+                ProblemCode::UserDisabled => ErrorCode::UserDisabled,
+                ProblemCode::Forbidden => ErrorCode::Forbidden,
+                ProblemCode::TooManyRequests => ErrorCode::TooManyAttempts,
+                ProblemCode::ChainGap => ErrorCode::ChainBroken,
+                _ => ErrorCode::ServerError,
+            },
+            DeviceError::Server(_) => ErrorCode::ServerError,
+            DeviceError::ChainBroken(_) => ErrorCode::ChainBroken,
+            DeviceError::ClockOff { .. } => ErrorCode::ClockOff,
+            DeviceError::ModelRefused(_) => ErrorCode::ModelRefused,
+            DeviceError::InUse | DeviceError::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// Whether trying the same again later may work without anybody doing anything.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            DeviceError::Unreachable(_) | DeviceError::Server(_) | DeviceError::TooManyAttempts { .. } => {
+                true
+            }
+            DeviceError::Refused(problem) => matches!(
+                problem.code,
+                ProblemCode::Internal | ProblemCode::Unavailable | ProblemCode::TooManyRequests
+            ),
+            _ => false,
+        }
+    }
+}
+
+impl From<DeviceError> for GatewayError {
+    fn from(error: DeviceError) -> Self {
+        let code = error.code();
+        if matches!(code, ErrorCode::Internal | ErrorCode::StoreDamaged | ErrorCode::StorageFull) {
+            tracing::error!(code = code.as_str(), error = %error, "a command failed");
+        }
+        let message = error.to_string();
+        let mut answer =
+            GatewayError { code, message, fields: Vec::new(), client_fields: Vec::new(), retry_at: None };
+        match error {
+            DeviceError::InvalidInput(fields) => answer.fields = fields,
+            DeviceError::InvalidClient(fields) => answer.client_fields = fields,
+            DeviceError::WrongPin { retry_at } | DeviceError::TooManyAttempts { retry_at } => {
+                answer.retry_at = retry_at;
+            }
+            DeviceError::Refused(problem) => answer.fields = problem.fields,
+            _ => {}
+        }
+        answer
+    }
+}
+
+impl From<rusqlite::Error> for DeviceError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        match error.sqlite_error_code() {
+            Some(Code::NotADatabase | Code::DatabaseCorrupt) => DeviceError::StoreDamaged(error.to_string()),
+            Some(Code::DiskFull | Code::SystemIoFailure | Code::ReadOnly | Code::CannotOpen) => {
+                DeviceError::StorageFull(error.to_string())
+            }
+            _ => DeviceError::Internal(format!("the store refused a statement: {error}")),
+        }
+    }
+}
+
+impl From<serde_json::Error> for DeviceError {
+    fn from(error: serde_json::Error) -> Self {
+        // The parser's message may quote a value; its place and class do not.
+        DeviceError::StoreDamaged(format!(
+            "a stored document is not what was written ({:?}, column {})",
+            error.classify(),
+            error.column()
+        ))
+    }
+}
+
+impl From<std::io::Error> for DeviceError {
+    fn from(error: std::io::Error) -> Self {
+        DeviceError::StorageFull(error.to_string())
+    }
+}

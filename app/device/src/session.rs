@@ -1,0 +1,283 @@
+//! An unlocked store with everything that works on it.
+
+use crate::board::Board;
+use crate::clock::WallClock;
+use crate::error::{DeviceError, Result};
+use crate::models::Models;
+use crate::store::meta::{self, Identity};
+use crate::store::{Store, chain};
+use crate::sync::http::Server;
+use crate::vault::Vault;
+use rusqlite::{Connection, Transaction};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, oneshot};
+use vereda_domain::api::{DeviceInfo, Session as ServerSession};
+use vereda_domain::gateway::{Settings, SyncState};
+use vereda_domain::{DeviceId, Millis};
+
+/// A token is renewed so long before it ends.
+const RENEW_BEFORE: Duration = Duration::from_secs(30);
+
+/// One user at work.
+pub(crate) struct Session {
+    pub store: Store,
+    pub models: Models,
+    pub board: Arc<Board>,
+    pub clock: WallClock,
+    pub http: reqwest::Client,
+    pub settings: RwLock<Settings>,
+    device_name: String,
+    platform: String,
+    identity: RwLock<Arc<Identity>>,
+    vault: Mutex<Vault>,
+    access: tokio::sync::Mutex<Option<Access>>,
+    /// Something was captured: sync soon.
+    pub wake: Notify,
+    /// Somebody waits for a sync that begins now.
+    pub requests: mpsc::Sender<oneshot::Sender<()>>,
+    activity: Mutex<(Instant, Millis)>,
+    /// Keeps other processes of the app from this store; released with the process, however it ends.
+    _lock: std::fs::File,
+}
+
+struct Access {
+    token: String,
+    until: Instant,
+}
+
+/// What a session is made from.
+pub(crate) struct Parts {
+    pub store: Store,
+    pub vault: Vault,
+    pub lock: std::fs::File,
+    pub settings: Settings,
+    pub http: reqwest::Client,
+    pub board: Arc<Board>,
+    pub clock: WallClock,
+    pub device_name: String,
+    pub platform: String,
+}
+
+impl Session {
+    pub(crate) fn new(parts: Parts, requests: mpsc::Sender<oneshot::Sender<()>>) -> Result<Session> {
+        let identity = parts
+            .store
+            .read(|db| meta::get(db, &meta::IDENTITY))?
+            .ok_or_else(|| DeviceError::StoreDamaged("it does not say whose it is".into()))?;
+        let session = Session {
+            store: parts.store,
+            models: Models::default(),
+            board: parts.board,
+            http: parts.http,
+            settings: RwLock::new(parts.settings),
+            device_name: parts.device_name,
+            platform: parts.platform,
+            identity: RwLock::new(Arc::new(identity)),
+            vault: Mutex::new(parts.vault),
+            access: tokio::sync::Mutex::new(None),
+            wake: Notify::new(),
+            requests,
+            activity: Mutex::new((Instant::now(), parts.clock.now())),
+            clock: parts.clock,
+            _lock: parts.lock,
+        };
+        let done_at = session.store.read(|db| meta::get(db, &meta::DONE_AT))?;
+        session.board.update(|line| {
+            line.state = SyncState::Connecting;
+            line.done_at = done_at;
+        });
+        session.count()?;
+        Ok(session)
+    }
+
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.identity.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn device(&self) -> DeviceId {
+        self.identity().device
+    }
+
+    pub(crate) fn device_info(&self) -> DeviceInfo {
+        device_info(self.device(), &self.device_name, &self.platform)
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    pub(crate) fn server(&self) -> Result<Server> {
+        Server::new(self.http.clone(), &self.identity().server)
+    }
+
+    /// Somebody touches the app.
+    pub(crate) fn touch(&self) {
+        *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), self.now());
+    }
+
+    /// How long until the store locks itself. By the monotonic clock, which may stand still while a
+    /// phone sleeps, and by the wall clock, which may jump: the shorter counts.
+    pub(crate) fn until_lock(&self) -> Duration {
+        let minutes = self.settings.read().unwrap_or_else(PoisonError::into_inner).auto_lock_minutes;
+        let limit = Duration::from_secs(u64::from(minutes) * 60);
+        let (instant, wall) = *self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_wall = u64::try_from(self.now() - wall).map(Duration::from_millis).unwrap_or_default();
+        limit.saturating_sub(instant.elapsed().max(by_wall))
+    }
+
+    /// Reads the store on a thread that may block.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.blocking(move |session| session.store.read(work)).await
+    }
+
+    /// Writes the store on a thread that may block; durable when this returns.
+    pub(crate) async fn write<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.blocking(move |session| session.store.write(work)).await
+    }
+
+    /// Runs something that may block.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Session) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let session = self.clone();
+        blocking(move || work(&session)).await
+    }
+
+    /// Brings the line's numbers up to date.
+    pub(crate) fn count(&self) -> Result<()> {
+        let (waiting, quarantined) = self.store.read(chain::counts)?;
+        self.board.update(|line| (line.waiting, line.quarantined) = (waiting, quarantined));
+        Ok(())
+    }
+
+    /// An event was captured: screens show it, sync sends it.
+    pub(crate) fn captured(&self) -> Result<()> {
+        self.count()?;
+        self.board.bump();
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// An access token: the one there is, or a new one if that has ended or is `stale`. The rotated
+    /// refresh token is on disk before the new access token is used; if the answer was lost, the next
+    /// attempt shows the server the last one again, which it accepts from the same device.
+    pub(crate) async fn access(self: &Arc<Self>, server: &Server, stale: Option<&str>) -> Result<String> {
+        let mut access = self.access.lock().await;
+        if let Some(access) = access.as_ref()
+            && access.until > Instant::now()
+            && Some(access.token.as_str()) != stale
+        {
+            return Ok(access.token.clone());
+        }
+        *access = None;
+        let refresh =
+            self.read(|db| meta::get(db, &meta::REFRESH_TOKEN)).await?.ok_or(DeviceError::SessionExpired)?;
+        let session = server.refresh(&refresh).await?;
+        let token = session.access_token.clone();
+        let until = ends(&session);
+        self.keep(session).await?;
+        *access = Some(Access { token: token.clone(), until });
+        Ok(token)
+    }
+
+    /// Takes over a session that a sign-in with the password gave.
+    pub(crate) async fn signed_in(self: &Arc<Self>, session: ServerSession) -> Result<()> {
+        let mut access = self.access.lock().await;
+        let (token, until) = (session.access_token.clone(), ends(&session));
+        self.keep(session).await?;
+        *access = Some(Access { token, until });
+        Ok(())
+    }
+
+    async fn keep(self: &Arc<Self>, session: ServerSession) -> Result<()> {
+        let old = self.identity();
+        if session.user.id != old.me() {
+            return Err(DeviceError::Server("it answered with another user's session".into()));
+        }
+        let identity = Identity::new(session.user.clone(), old.device, old.server.clone())?;
+        let changed = identity != *old;
+        // Another branch or role sees other records: from the beginning.
+        let moved = identity.branch_id() != old.branch_id() || identity.user.role != old.user.role;
+        let kept = identity.clone();
+        self.blocking(move |this| {
+            this.store.write(|db| {
+                keep(db, &kept, &session)?;
+                if moved { meta::clear(db, &meta::CURSOR) } else { Ok(()) }
+            })?;
+            if changed {
+                this.vault.lock().unwrap_or_else(PoisonError::into_inner).set_user(&kept.view())?;
+            }
+            Ok(())
+        })
+        .await?;
+        if changed {
+            *self.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
+            self.board.bump();
+        }
+        Ok(())
+    }
+}
+
+/// Writes what a sign-in or a refresh gave.
+pub(crate) fn keep(db: &Connection, identity: &Identity, session: &ServerSession) -> Result<()> {
+    meta::set(db, &meta::IDENTITY, identity)?;
+    meta::set(db, &meta::REFRESH_TOKEN, &session.refresh_token)?;
+    meta::set_people(db, &session.colleagues)?;
+    meta::set_people(
+        db,
+        &[vereda_domain::api::Colleague {
+            id: identity.user.id,
+            name: identity.user.name.clone(),
+            role: identity.user.role,
+        }],
+    )
+}
+
+fn ends(session: &ServerSession) -> Instant {
+    Instant::now() + Duration::from_secs(session.expires_in_s).saturating_sub(RENEW_BEFORE)
+}
+
+/// What the server is told of this machine.
+pub(crate) fn device_info(id: DeviceId, name: &str, platform: &str) -> DeviceInfo {
+    DeviceInfo { id, name: name.to_owned(), platform: platform.to_owned() }
+}
+
+/// Runs something that may block on a thread for that.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| DeviceError::Internal(format!("a worker ended early: {error}")))?
+}
+
+/// Makes sure that no other process works on this folder. A session of this process that is just
+/// ending is waited for.
+pub(crate) fn lock_folder(folder: &Path) -> Result<std::fs::File> {
+    let file =
+        std::fs::File::options().create(true).truncate(false).write(true).open(folder.join("in-use"))?;
+    let patience = Instant::now() + Duration::from_secs(3);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(DeviceError::InUse),
+            // Where files cannot be locked, SQLite's own locks still keep the store whole.
+            Err(std::fs::TryLockError::Error(error)) => {
+                tracing::warn!(%error, "the store's folder cannot be locked");
+                return Ok(file);
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! This device's chain of events: appending, sending, what became of each.
+
+use super::meta::{self, Identity};
+use super::{id, project};
+use crate::error::{DeviceError, Result};
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::value::RawValue;
+use vereda_domain::api::{EventOutcome, EventResult, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, Receipt};
+use vereda_domain::event::{ChainHead, Event, EventBody, Hash, MAX_EVENT_BYTES, Sealed};
+use vereda_domain::gateway::{Delivery, SyncItem};
+use vereda_domain::hlc::Clock;
+use vereda_domain::record::{self, RecordKey};
+use vereda_domain::{AssessmentId, ClientId, Millis};
+
+/// `status` of an event.
+pub(crate) const WAITING: i64 = 0;
+const STORED: i64 = 1;
+const QUARANTINED: i64 = 2;
+
+/// A record's key as one text.
+pub(crate) fn key_text(key: &RecordKey) -> String {
+    match key {
+        RecordKey::Client(id) => format!("client/{id}"),
+        RecordKey::Assessment(id) => format!("assessment/{id}"),
+    }
+}
+
+fn kind(body: &EventBody) -> &'static str {
+    match body {
+        EventBody::ClientCaptured { .. } => "client_captured",
+        EventBody::ClientEdited { .. } => "client_edited",
+        EventBody::Assessed(_) => "assessed",
+        EventBody::Decided { .. } => "decided",
+    }
+}
+
+/// The device's hybrid logical clock, as it stands.
+pub(crate) fn clock(db: &Connection, identity: &Identity) -> Result<Clock> {
+    Ok(match meta::get(db, &meta::CLOCK)? {
+        Some(last) => Clock::resume(last, identity.device),
+        None => Clock::new(identity.device),
+    })
+}
+
+/// Appends an event and folds it into its record and the projections. To be called in the
+/// transaction that makes it durable.
+pub(crate) fn append(db: &Connection, identity: &Identity, body: EventBody, now: Millis) -> Result<Event> {
+    let head = head(db)?;
+    let mut clock = clock(db, identity)?;
+    let key = body.key();
+    let event = Event {
+        device: identity.device,
+        seq: head.seq + 1,
+        prev: head.hash,
+        hlc: clock.tick(now),
+        at: now,
+        actor: identity.me(),
+        branch: identity.branch_id(),
+        body,
+    };
+    let sealed = Sealed::seal(event)?;
+    if sealed.text.len() > MAX_EVENT_BYTES {
+        return Err(DeviceError::BadRequest("this is larger than an event may be; make the texts shorter"));
+    }
+    db.prepare_cached(
+        "INSERT INTO events (seq, hash, text, at, kind, client, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((
+        sealed.event.seq as i64,
+        sealed.hash.to_string(),
+        &sealed.text,
+        now,
+        kind(&sealed.event.body),
+        sealed.event.body.client().to_string(),
+        key_text(&key),
+    ))?;
+    let record = project::load(db, &key)?;
+    let record = record::fold(record, &sealed.event, identity.user.role.rank())
+        .map_err(|error| DeviceError::Internal(format!("an event of this device does not fold: {error}")))?;
+    project::save(db, &record)?;
+    meta::set(db, &meta::CLOCK, &clock.last())?;
+    Ok(sealed.event)
+}
+
+/// The end of the chain.
+pub(crate) fn head(db: &Connection) -> Result<ChainHead> {
+    let last = db
+        .prepare_cached("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    match last {
+        None => Ok(ChainHead::EMPTY),
+        Some((seq, hash)) => Ok(ChainHead { seq: seq as u64, hash: id::<Hash>(&hash)? }),
+    }
+}
+
+/// Whether this chain went through a point.
+pub(crate) fn contains(db: &Connection, point: &ChainHead) -> Result<bool> {
+    if point.seq == 0 {
+        return Ok(point.hash == Hash::ZERO);
+    }
+    let hash: Option<String> = db
+        .prepare_cached("SELECT hash FROM events WHERE seq = ?1")?
+        .query_row([point.seq as i64], |row| row.get(0))
+        .optional()?;
+    Ok(hash.is_some_and(|hash| hash == point.hash.to_string()))
+}
+
+/// The server has lost what follows this point (a backup was restored): it all waits again.
+pub(crate) fn rewind(db: &Connection, point: &ChainHead) -> Result<usize> {
+    Ok(db
+        .prepare_cached("UPDATE events SET status = 0, detail = NULL WHERE seq > ?1 AND status <> 0")?
+        .execute([point.seq as i64])?)
+}
+
+/// How many events wait, and how many the server put aside.
+pub(crate) fn counts(db: &Connection) -> Result<(u64, u64)> {
+    let mut statement = db.prepare_cached(
+        "SELECT count(*) FILTER (WHERE status = 0), count(*) FILTER (WHERE status = 2)
+         FROM events WHERE status <> 1",
+    )?;
+    Ok(statement.query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?)
+}
+
+/// The next events to send, in the order of the chain: what waits, as much as one push takes.
+pub(crate) fn batch(db: &Connection) -> Result<Vec<Box<RawValue>>> {
+    // From the first that waits on without a gap, whatever became of those behind it.
+    let mut statement = db.prepare_cached(
+        "SELECT text FROM events
+         WHERE seq >= (SELECT min(seq) FROM events WHERE status = 0) ORDER BY seq LIMIT ?1",
+    )?;
+    let mut rows = statement.query([MAX_PUSH_EVENTS as i64])?;
+    let mut batch = Vec::new();
+    // Room for the frame around the events.
+    let mut bytes = 256;
+    while let Some(row) = rows.next()? {
+        let text: String = row.get(0)?;
+        bytes += text.len() + 1;
+        if bytes > MAX_PUSH_BYTES && !batch.is_empty() {
+            break;
+        }
+        batch.push(RawValue::from_string(text)?);
+    }
+    Ok(batch)
+}
+
+/// Notes what became of a batch and the receipt for it.
+///
+/// # Errors
+/// [`DeviceError::ChainBroken`] when the receipt is not for this chain; nothing is noted then.
+pub(crate) fn acknowledge(
+    db: &Connection,
+    identity: &Identity,
+    results: &[EventResult],
+    receipt: &Receipt,
+) -> Result<()> {
+    let point = ChainHead { seq: receipt.seq, hash: receipt.hash };
+    if receipt.device != identity.device || !contains(db, &point)? {
+        return Err(DeviceError::ChainBroken("its receipt is for another chain".into()));
+    }
+    let mut statement = db.prepare_cached("UPDATE events SET status = ?2, detail = ?3 WHERE seq = ?1")?;
+    for result in results.iter().filter(|result| result.seq <= receipt.seq) {
+        let (status, detail) = match &result.outcome {
+            EventOutcome::Stored => (STORED, None),
+            EventOutcome::Quarantined { reason, detail } => {
+                let reason = serde_json::to_value(reason)?;
+                let reason = reason.as_str().unwrap_or_default().to_owned();
+                (QUARANTINED, Some(if detail.is_empty() { reason } else { format!("{reason}: {detail}") }))
+            }
+        };
+        statement.execute((result.seq as i64, status, detail))?;
+    }
+    meta::set(db, &meta::RECEIPT, receipt)
+}
+
+/// What waits or was put aside, oldest first.
+pub(crate) fn open_items(db: &Connection, limit: u32) -> Result<Vec<SyncItem>> {
+    let mut statement = db.prepare_cached(
+        "SELECT e.seq, e.at, e.kind, coalesce(c.name, ''), e.client, e.status, e.detail
+         FROM events e LEFT JOIN clients c ON c.id = e.client
+         WHERE e.status <> 1 ORDER BY e.seq LIMIT ?1",
+    )?;
+    let rows = statement.query_map([limit], |row| {
+        let status: i64 = row.get(5)?;
+        let detail: Option<String> = row.get(6)?;
+        let item = SyncItem {
+            seq: row.get::<_, i64>(0)? as u64,
+            at: row.get(1)?,
+            kind: row.get(2)?,
+            client_name: row.get(3)?,
+            client: ClientId(uuid::Uuid::nil()),
+            quarantine: (status == QUARANTINED).then(|| detail.unwrap_or_default()),
+        };
+        Ok((item, row.get::<_, String>(4)?))
+    })?;
+    rows.map(|row| {
+        let (item, client) = row?;
+        Ok(SyncItem { client: id(&client)?, ..item })
+    })
+    .collect()
+}
+
+/// Whether the server holds what this device recorded about an assessment.
+pub(crate) fn delivery(db: &Connection, assessment: AssessmentId) -> Result<Delivery> {
+    let key = key_text(&RecordKey::Assessment(assessment));
+    let mut statement = db
+        .prepare_cached("SELECT status, detail FROM events WHERE record = ?1 AND status <> 1 ORDER BY seq")?;
+    let mut rows = statement.query([key])?;
+    let mut delivery = Delivery::Delivered;
+    while let Some(row) = rows.next()? {
+        match row.get::<_, i64>(0)? {
+            WAITING => return Ok(Delivery::Waiting),
+            _ => {
+                delivery =
+                    Delivery::Quarantined { detail: row.get::<_, Option<String>>(1)?.unwrap_or_default() }
+            }
+        }
+    }
+    Ok(delivery)
+}

@@ -1,0 +1,148 @@
+//! The encrypted store of one user: SQLCipher with a raw 256-bit key.
+//!
+//! One connection writes and one reads, so that a screen never waits for a sync (WAL). Every write is
+//! one transaction that is on disk when it returns (`synchronous = FULL`): what was acknowledged
+//! survives SIGKILL and power loss. A file that cannot be read is reported and left as it is.
+
+pub(crate) mod assess;
+pub(crate) mod chain;
+pub(crate) mod client;
+pub(crate) mod drafts;
+pub(crate) mod log;
+pub(crate) mod meta;
+pub(crate) mod models;
+pub(crate) mod portfolio;
+pub(crate) mod project;
+pub(crate) mod remote;
+pub(crate) mod review;
+
+use crate::error::{DeviceError, Result};
+use crate::vault::StoreKey;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
+
+/// The store's file in the user's folder.
+pub(crate) const FILE: &str = "store.db";
+/// Each entry leads from the schema of its index to the next.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+/// What is kept of the file in memory by each connection, in KiB.
+const CACHE_KIB: i64 = 16 * 1024;
+
+/// The open store.
+#[derive(Debug)]
+pub(crate) struct Store {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+/// Whether a file may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenMode {
+    /// It must not be there yet.
+    Create,
+    /// It must be there: an empty one in its place would hide that work is lost.
+    Existing,
+}
+
+impl Store {
+    /// Opens or makes the store in a folder.
+    ///
+    /// # Errors
+    /// [`DeviceError::StoreDamaged`] for a wrong key and for a damaged or absent file,
+    /// [`DeviceError::StoreTooNew`], [`DeviceError::StorageFull`]. The file is then as it was.
+    pub(crate) fn open(folder: &Path, key: &StoreKey, mode: OpenMode) -> Result<Store> {
+        let path = folder.join(FILE);
+        if mode == OpenMode::Existing && !path.is_file() {
+            return Err(DeviceError::StoreDamaged(format!("{FILE} is not there")));
+        }
+        if mode == OpenMode::Create && path.exists() {
+            return Err(DeviceError::Internal(format!("{FILE} is there already")));
+        }
+        let mut writer = connect(&path, key, mode)?;
+        migrate(&mut writer)?;
+        let reader = connect(&path, key, OpenMode::Existing)?;
+        reader.pragma_update(None, "query_only", true)?;
+        let store = Store { writer: Mutex::new(writer), reader: Mutex::new(reader) };
+        if store.read(|db| meta::get(db, &meta::PROJECTION))? != Some(project::VERSION) {
+            store.rebuild()?;
+        }
+        Ok(store)
+    }
+
+    /// Runs a transaction that is durable when this returns, or did not happen.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut writer = lock(&self.writer);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = work(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Reads one consistent state.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let mut reader = lock(&self.reader);
+        let transaction = reader.transaction()?;
+        work(&transaction)
+    }
+
+    /// Makes all projections again from records and events.
+    pub(crate) fn rebuild(&self) -> Result<()> {
+        self.write(|db| {
+            project::rebuild(db)?;
+            meta::set(db, &meta::PROJECTION, &project::VERSION)
+        })
+    }
+}
+
+/// A panic in a transaction has rolled it back: the connection behind it is good.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(path: &Path, key: &StoreKey, mode: OpenMode) -> Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if mode == OpenMode::Create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags)?;
+    let mut hexed = Zeroizing::new([0u8; 64]);
+    hex::encode_to_slice(key.as_slice(), hexed.as_mut_slice())
+        .map_err(|error| DeviceError::Internal(format!("the key's length: {error}")))?;
+    let hexed = std::str::from_utf8(hexed.as_slice()).map_err(|e| DeviceError::Internal(e.to_string()))?;
+    let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{hexed}'\";"));
+    connection.execute_batch(&pragma)?;
+    // The first read is what tells a wrong key or a damaged file.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(DeviceError::StoreTooNew { found, known });
+    }
+    let done = usize::try_from(found)
+        .map_err(|_| DeviceError::StoreDamaged(format!("its schema number is {found}")))?;
+    for (from, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(from + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Reads a stored id.
+pub(crate) fn id<T: std::str::FromStr>(text: &str) -> Result<T> {
+    text.parse().map_err(|_| DeviceError::StoreDamaged("a stored id is none".into()))
+}

@@ -1,0 +1,175 @@
+//! Records, and the tables that screens read, made from them in the same transaction.
+
+use super::meta;
+use crate::error::Result;
+use rusqlite::{Connection, OptionalExtension};
+use vereda_domain::client::{ClientField, compact, fold_name, phone_key};
+use vereda_domain::event::Event;
+use vereda_domain::record::{AssessmentRecord, ClientRecord, Record, RecordKey, Register, Rescore};
+use vereda_domain::{AssessmentId, ClientId};
+
+/// Rises when projections are made in another way; the store then makes them again when it opens.
+pub(crate) const VERSION: u32 = 1;
+
+/// A record's key as two columns.
+pub(crate) fn columns(key: &RecordKey) -> (&'static str, String) {
+    match key {
+        RecordKey::Client(id) => ("client", id.to_string()),
+        RecordKey::Assessment(id) => ("assessment", id.to_string()),
+    }
+}
+
+/// A record, if it is here.
+pub(crate) fn load(db: &Connection, key: &RecordKey) -> Result<Option<Record>> {
+    let (kind, id) = columns(key);
+    let json: Option<String> = db
+        .prepare_cached("SELECT json FROM records WHERE kind = ?1 AND id = ?2")?
+        .query_row((kind, id), |row| row.get(0))
+        .optional()?;
+    Ok(json.map(|json| serde_json::from_str(&json)).transpose()?)
+}
+
+/// A client, if it is here.
+pub(crate) fn client(db: &Connection, id: ClientId) -> Result<Option<ClientRecord>> {
+    Ok(load(db, &RecordKey::Client(id))?.and_then(|record| match record {
+        Record::Client(client) => Some(client),
+        Record::Assessment(_) => None,
+    }))
+}
+
+/// An assessment, if it is here.
+pub(crate) fn assessment(db: &Connection, id: AssessmentId) -> Result<Option<AssessmentRecord>> {
+    Ok(load(db, &RecordKey::Assessment(id))?.and_then(|record| match record {
+        Record::Assessment(assessment) => Some(assessment),
+        Record::Client(_) => None,
+    }))
+}
+
+/// Keeps a record and makes its projection.
+pub(crate) fn save(db: &Connection, record: &Record) -> Result<()> {
+    let key = match record {
+        Record::Client(client) => RecordKey::Client(client.id),
+        Record::Assessment(assessment) => RecordKey::Assessment(assessment.assessment.id),
+    };
+    let (kind, id) = columns(&key);
+    db.prepare_cached(
+        "INSERT INTO records (kind, id, json) VALUES (?1, ?2, ?3)
+         ON CONFLICT (kind, id) DO UPDATE SET json = excluded.json",
+    )?
+    .execute((kind, id, serde_json::to_string(record)?))?;
+    project(db, record)
+}
+
+fn project(db: &Connection, record: &Record) -> Result<()> {
+    match record {
+        Record::Client(client) => project_client(db, client),
+        Record::Assessment(assessment) => project_assessment(db, assessment),
+    }
+}
+
+fn project_client(db: &Connection, client: &ClientRecord) -> Result<()> {
+    let [name, document, phone, place] = ClientField::ALL.map(|field| client.value(field));
+    let conflict = client.fields.values().any(|register| !Register::conflicts(register).is_empty());
+    let (document_key, phone_key) = (compact(document), phone_key(phone));
+    let n: i64 = db
+        .prepare_cached(
+            "INSERT INTO clients
+             (id, name, name_key, document, document_key, phone, phone_key, place, officer, conflict)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, name_key = excluded.name_key,
+             document = excluded.document, document_key = excluded.document_key, phone = excluded.phone,
+             phone_key = excluded.phone_key, place = excluded.place, officer = excluded.officer,
+             conflict = excluded.conflict RETURNING n",
+        )?
+        .query_row(
+            (
+                client.id.to_string(),
+                name,
+                fold_name(name),
+                document,
+                &document_key,
+                phone,
+                &phone_key,
+                place,
+                client.officer.to_string(),
+                conflict,
+            ),
+            |row| row.get(0),
+        )?;
+    // A document and a phone are found as they are written and as they are compared.
+    db.prepare_cached("INSERT OR REPLACE INTO clients_words (rowid, name, document, phone, place) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute((n, name, format!("{document} {document_key}"), format!("{phone} {phone_key}"), place))?;
+    Ok(())
+}
+
+fn project_assessment(db: &Connection, record: &AssessmentRecord) -> Result<()> {
+    let score = &record.assessment.score;
+    let decision = record.decision();
+    let text = |value: serde_json::Result<serde_json::Value>| -> Result<Option<String>> {
+        Ok(value?.as_str().map(str::to_owned))
+    };
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO assessments
+         (id, client, officer, hlc, at, risk_group, probability, model_version, model_sha256, decision, rank,
+          overridden, mismatch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(rusqlite::params![
+        record.assessment.id.to_string(),
+        record.assessment.client.to_string(),
+        record.officer.to_string(),
+        record.hlc.to_string(),
+        record.at,
+        score.group.index() as i64,
+        score.probability,
+        record.assessment.model.version,
+        record.assessment.model.sha256,
+        text(serde_json::to_value(decision.map(|decision| decision.decision)))?,
+        text(serde_json::to_value(decision.map(|decision| decision.rank)))?,
+        decision.is_some_and(|decision| decision.override_reason.is_some()),
+        matches!(record.rescore, Some(Rescore::Different { .. } | Rescore::Impossible { .. })),
+    ])?;
+    Ok(())
+}
+
+/// Forgets a record and its projection.
+pub(crate) fn remove(db: &Connection, key: &RecordKey) -> Result<()> {
+    let (kind, id) = columns(key);
+    db.prepare_cached("DELETE FROM records WHERE kind = ?1 AND id = ?2")?.execute((kind, &id))?;
+    match key {
+        RecordKey::Client(_) => {
+            db.prepare_cached(
+                "DELETE FROM clients_words WHERE rowid = (SELECT n FROM clients WHERE id = ?1)",
+            )?
+            .execute([&id])?;
+            db.prepare_cached("DELETE FROM clients WHERE id = ?1")?.execute([&id])?;
+        }
+        RecordKey::Assessment(_) => {
+            db.prepare_cached("DELETE FROM assessments WHERE id = ?1")?.execute([&id])?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes all projections again: this device's events folded into the records once more (which
+/// changes nothing when all is well), then every record's row.
+pub(crate) fn rebuild(db: &Connection) -> Result<()> {
+    db.execute_batch("DELETE FROM clients; DELETE FROM clients_words; DELETE FROM assessments;")?;
+    let rank = meta::get(db, &meta::IDENTITY)?.map(|identity| identity.user.role.rank());
+    let mut events = db.prepare("SELECT text FROM events ORDER BY seq")?;
+    let mut rows = events.query([])?;
+    while let (Some(row), Some(rank)) = (rows.next()?, rank) {
+        let event: Event = serde_json::from_str(&row.get::<_, String>(0)?)?;
+        let record = load(db, &event.body.key())?;
+        // A record that was purged or that the server contradicts stays as it is.
+        if let Ok(record) = vereda_domain::record::fold(record, &event, rank) {
+            save(db, &record)?;
+        }
+    }
+    let mut records = db.prepare("SELECT json FROM records")?;
+    let mut rows = records.query([])?;
+    while let Some(row) = rows.next()? {
+        project(db, &serde_json::from_str(&row.get::<_, String>(0)?)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The server, as HTTP: addresses, requests, and what its answers mean.
+
+use crate::error::{DeviceError, Result};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use vereda_domain::api::{
+    ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Pulled, Push, Pushed, Refresh, ServerInfo,
+    Session, SignIn,
+};
+use vereda_domain::event::ChainHead;
+
+/// To reach the server at all.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Between two pieces of an answer: a slow network is waited for as long as something arrives.
+const SILENCE: Duration = Duration::from_secs(30);
+/// For the first, small question.
+const FIRST: Duration = Duration::from_secs(10);
+/// The largest answer, bundles apart.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// Makes the one HTTP client of the app.
+pub(crate) fn client(version: &str) -> Result<Client> {
+    Client::builder()
+        .user_agent(format!("vereda-device/{version}"))
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| DeviceError::Internal(format!("no HTTP client: {}", whole(&error))))
+}
+
+/// Reads a server's address as people type it, and gives it as it is kept.
+///
+/// # Errors
+/// [`DeviceError::BadAddress`], [`DeviceError::InsecureAddress`].
+pub(crate) fn address(typed: &str) -> Result<String> {
+    let typed = typed.trim().trim_end_matches('/');
+    let bad = || DeviceError::BadAddress(typed.chars().take(100).collect());
+    let whole = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
+    let mut url = Url::parse(&whole).map_err(|_| bad())?;
+    if !typed.contains("://") && is_loopback(&url) {
+        url = Url::parse(&format!("http://{typed}")).map_err(|_| bad())?;
+    }
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if url.host_str().is_none_or(str::is_empty) || !plain {
+        return Err(bad());
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return Err(DeviceError::InsecureAddress),
+        _ => return Err(bad()),
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// One server.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    client: Client,
+    base: String,
+}
+
+impl Server {
+    /// The server at an address as [`address`] gives it.
+    pub(crate) fn new(client: Client, base: &str) -> Result<Server> {
+        Ok(Server { client, base: address(base)? })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// What it is and what time it has.
+    ///
+    /// # Errors
+    /// [`DeviceError::ForeignServer`] for anything that is not this product's server and protocol.
+    pub(crate) async fn info(&self) -> Result<ServerInfo> {
+        let request = self.client.get(self.url("/api/server")).timeout(FIRST);
+        let info: ServerInfo = match answer(request).await {
+            // A page of a hotel's network, say.
+            Err(DeviceError::Server(what)) => return Err(DeviceError::ForeignServer(what)),
+            other => other?,
+        };
+        if info.product != PRODUCT {
+            return Err(DeviceError::ForeignServer("another product".into()));
+        }
+        if info.protocol != PROTOCOL {
+            return Err(DeviceError::ForeignServer(format!(
+                "protocol {}, and this app speaks {PROTOCOL}",
+                info.protocol
+            )));
+        }
+        Ok(info)
+    }
+
+    pub(crate) async fn sign_in(&self, request: &SignIn) -> Result<Session> {
+        answer(self.client.post(self.url("/api/auth/sign-in")).json(request)).await
+    }
+
+    /// Exchanges a refresh token.
+    ///
+    /// # Errors
+    /// [`DeviceError::SessionExpired`] when the server does not take it any more.
+    pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
+        let body = Refresh { refresh_token: token.to_owned() };
+        match answer(self.client.post(self.url("/api/auth/refresh")).json(&body)).await {
+            Err(DeviceError::Refused(problem))
+                if matches!(problem.code, ProblemCode::SessionRevoked | ProblemCode::Unauthenticated) =>
+            {
+                Err(DeviceError::SessionExpired)
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) async fn sign_out(&self, token: &str) -> Result<()> {
+        let body = Refresh { refresh_token: token.to_owned() };
+        checked(self.client.post(self.url("/api/auth/sign-out")).json(&body)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn head(&self, token: &str) -> Result<ChainHead> {
+        answer(self.client.get(self.url("/api/sync/head")).bearer_auth(token)).await
+    }
+
+    pub(crate) async fn push(&self, token: &str, push: &Push) -> Result<Pushed> {
+        answer(self.client.post(self.url("/api/sync/push")).bearer_auth(token).json(push)).await
+    }
+
+    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32) -> Result<Pulled> {
+        let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}"));
+        answer(self.client.get(url).bearer_auth(token)).await
+    }
+
+    /// The newest published model; `None` when there is none.
+    pub(crate) async fn current_model(&self, token: &str) -> Result<Option<ModelManifest>> {
+        match answer(self.client.get(self.url("/api/models/current")).bearer_auth(token)).await {
+            Err(DeviceError::Refused(problem))
+                if matches!(problem.code, ProblemCode::NoModel | ProblemCode::NotFound) =>
+            {
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// The bytes of a published version.
+    pub(crate) async fn bundle(&self, token: &str, version: u32) -> Result<Vec<u8>> {
+        let url = self.url(&format!("/api/models/{version}/bundle"));
+        let response = checked(self.client.get(url).bearer_auth(token)).await?;
+        body(response, vereda_scoring::MAX_BYTES).await
+    }
+}
+
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
+    let response = checked(request).await?;
+    let bytes = body(response, MAX_ANSWER).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        DeviceError::Server(format!("its answer cannot be read ({:?} error)", error.classify()))
+    })
+}
+
+/// Sends, and turns every status but success into an error.
+async fn checked(request: RequestBuilder) -> Result<Response> {
+    let response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let bytes = body(response, 256 * 1024).await.unwrap_or_default();
+    if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
+        return Err(DeviceError::Refused(Box::new(problem)));
+    }
+    match status {
+        // A proxy in front of a server that is being started again.
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Err(DeviceError::Unreachable(format!("status {}", status.as_u16())))
+        }
+        _ => Err(DeviceError::Server(format!("status {} without a reason", status.as_u16()))),
+    }
+}
+
+async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if bytes.len() + chunk.len() > limit {
+            return Err(DeviceError::Server(format!("its answer is larger than {limit} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn failed(error: reqwest::Error) -> DeviceError {
+    let error = error.without_url();
+    if error.is_builder() {
+        return DeviceError::Internal(whole(&error));
+    }
+    DeviceError::Unreachable(whole(&error))
+}
+
+/// An error with its causes: "error sending request" alone helps nobody.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_type_them() {
+        for (typed, kept) in [
+            ("https://vereda.example.org/", "https://vereda.example.org"),
+            (" vereda.example.org ", "https://vereda.example.org"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("localhost:8080/", "http://localhost:8080"),
+            ("http://[::1]:9", "http://[::1]:9"),
+            ("https://host/under/a/path/", "https://host/under/a/path"),
+        ] {
+            assert_eq!(address(typed).unwrap(), kept, "{typed}");
+            assert_eq!(address(kept).unwrap(), kept);
+        }
+        for typed in
+            ["", "https://", "ftp://host", "https://user:word@host", "not an address", "https://h?x=1"]
+        {
+            assert!(matches!(address(typed), Err(DeviceError::BadAddress(_))), "{typed}");
+        }
+        for typed in ["http://vereda.example.org", "http://10.0.0.1", "http://127.0.0.1.example.org"] {
+            assert!(matches!(address(typed), Err(DeviceError::InsecureAddress)), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_full_push_fits_what_the_server_takes() {
+        use vereda_domain::api::MAX_PUSH_BYTES;
+        let push = Push { events: Vec::new(), device_ms: i64::MIN };
+        assert!(serde_json::to_vec(&push).unwrap().len() < 256 && MAX_PUSH_BYTES > 256);
+    }
+}

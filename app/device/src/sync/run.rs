@@ -1,0 +1,168 @@
+//! The steps of one run.
+
+use super::http::Server;
+use super::model;
+use crate::error::{DeviceError, Result};
+use crate::session::Session;
+use crate::store::{chain, meta, remote};
+use std::future::Future;
+use std::sync::Arc;
+use vereda_domain::Millis;
+use vereda_domain::api::{MAX_PULL_CHANGES, ProblemCode, Push};
+use vereda_domain::gateway::SyncState;
+
+/// Records in one page of a pull: small enough to keep screens quick while it is applied.
+const PAGE: u32 = 500;
+const _: () = assert!(PAGE <= MAX_PULL_CHANGES);
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    pub sent: u64,
+    pub received: u64,
+    /// Device minus server.
+    pub drift_ms: Option<Millis>,
+    pub model_refused: Option<String>,
+}
+
+pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()> {
+    let server = session.server()?;
+    // While the network is away, every retry would flicker.
+    session.board.update(|line| {
+        if !matches!(line.state, SyncState::Offline { .. }) {
+            line.state = SyncState::Connecting;
+        }
+    });
+    let before = session.now();
+    let info = server.info().await?;
+    let after = session.now();
+    stats.drift_ms = Some(before + (after - before) / 2 - info.server_ms);
+    session.board.set_state(SyncState::Connecting);
+
+    push(session, &server, stats).await?;
+    pull(session, &server, stats).await?;
+    model::update(session, &server, stats).await
+}
+
+/// Asks with an access token, and once more with a new one when the server does not take it.
+pub(crate) async fn with_token<T, F>(
+    session: &Arc<Session>,
+    server: &Server,
+    ask: impl Fn(String) -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let token = session.access(server, None).await?;
+    match ask(token.clone()).await {
+        Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::Unauthenticated => {
+            let token = session.access(server, Some(&token)).await?;
+            ask(token).await
+        }
+        other => other,
+    }
+}
+
+async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {
+    let head = with_token(session, server, |token| async move { server.head(&token).await }).await?;
+    let rewound = session
+        .write(move |db| {
+            if !chain::contains(db, &head)? {
+                return Err(DeviceError::ChainBroken(format!("it holds event {} otherwise", head.seq)));
+            }
+            let rewound = chain::rewind(db, &head)?;
+            if rewound > 0 {
+                // The server was set back to an earlier state: so is what it changed since.
+                meta::clear(db, &meta::CURSOR)?;
+            }
+            Ok(rewound)
+        })
+        .await?;
+    if rewound > 0 {
+        tracing::warn!(events = rewound, "the server has lost events that it had; they are sent again");
+        session.blocking(Session::count).await?;
+    }
+
+    let total = session.read(chain::counts).await?.0;
+    let mut resumed = false;
+    loop {
+        let events = session.read(chain::batch).await?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        session.board.set_state(SyncState::Sending { done: stats.sent.min(total), total });
+        let push = Arc::new(Push { events, device_ms: session.now() });
+        let ask = |token: String| {
+            let push = push.clone();
+            async move { server.push(&token, &push).await }
+        };
+        let pushed = match with_token(session, server, ask).await {
+            Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::ChainGap && !resumed => {
+                resumed = true;
+                let Some(resume) = problem.resume else {
+                    return Err(DeviceError::ChainBroken("it does not say where to go on".into()));
+                };
+                session
+                    .write(move |db| {
+                        if !chain::contains(db, &resume)? {
+                            return Err(DeviceError::ChainBroken(format!(
+                                "it holds event {} otherwise",
+                                resume.seq
+                            )));
+                        }
+                        chain::rewind(db, &resume)
+                    })
+                    .await?;
+                continue;
+            }
+            other => other?,
+        };
+        let acknowledged = session
+            .blocking(move |session| {
+                let identity = session.identity();
+                let (before, after) = session.store.write(|db| {
+                    let before = chain::counts(db)?.0;
+                    chain::acknowledge(db, &identity, &pushed.results, &pushed.receipt)?;
+                    remote::purge(db)?;
+                    Ok((before, chain::counts(db)?.0))
+                })?;
+                session.count()?;
+                Ok(before.saturating_sub(after))
+            })
+            .await?;
+        if acknowledged == 0 {
+            return Err(DeviceError::Server("it acknowledged nothing of what was sent".into()));
+        }
+        stats.sent += acknowledged;
+    }
+}
+
+async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {
+    let mut cursor = session.read(|db| meta::get(db, &meta::CURSOR)).await?.unwrap_or(0);
+    loop {
+        let page =
+            with_token(session, server, |token| async move { server.pull(&token, cursor, PAGE).await })
+                .await?;
+        if page.more && page.cursor <= cursor {
+            return Err(DeviceError::Server("its pages do not go on".into()));
+        }
+        let (next, more, received) = (page.cursor, page.more, page.changes.len() as u64);
+        if next != cursor || received > 0 {
+            session
+                .blocking(move |session| {
+                    let identity = session.identity();
+                    let now = session.now();
+                    session.store.write(|db| remote::apply(db, &identity, &page, now))
+                })
+                .await?;
+        }
+        stats.received += received;
+        if received > 0 {
+            session.board.set_state(SyncState::Receiving { done: stats.received });
+        }
+        cursor = next;
+        if !more {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The vault of one user: what turns a PIN and the platform's secret into the key of their store.
+//!
+//! The store's key is random. `vault.json` holds it wrapped (XChaCha20-Poly1305) under a key made by
+//! HKDF-SHA256 from two things: argon2id of the PIN, and a secret that only the platform's key store
+//! holds. So neither a copy of the files nor the device's key store without the PIN opens it, and
+//! guessing PINs needs the key store for every guess.
+//!
+//! An attempt is counted on disk *before* it is made, so that killing the app in mid-check saves no
+//! attempt, and a success takes the count back. Nothing here ever deletes anything.
+
+use crate::error::{DeviceError, Result};
+use crate::keystore::KeyStore;
+use argon2::{Algorithm, Argon2, Params, Version};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+use vereda_domain::gateway::UserView;
+use vereda_domain::{DeviceId, Millis};
+use zeroize::Zeroizing;
+
+const FORMAT: u32 = 1;
+const FILE: &str = "vault.json";
+/// argon2id: 64 MiB, two passes; above OWASP's minimum (19 MiB, two passes).
+const KDF: Kdf = Kdf { m_kib: 64 * 1024, passes: 2, lanes: 1 };
+
+/// A store's key: 256 bits, given to SQLCipher as they are.
+pub(crate) type StoreKey = Zeroizing<[u8; 32]>;
+
+/// Refuses PINs that a stranger tries first.
+///
+/// # Errors
+/// [`DeviceError::WeakPin`] for fewer than six digits, anything but digits, a sequence, a repetition,
+/// or only two different digits.
+pub fn check_pin(pin: &str) -> Result<()> {
+    let digits: Vec<u8> = pin.bytes().collect();
+    let length = digits.len();
+    if !(6..=64).contains(&length) || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(DeviceError::WeakPin);
+    }
+    let step = |by: u8| digits.windows(2).all(|pair| (pair[0] - b'0' + by) % 10 == pair[1] - b'0');
+    let repeats = (1..=length / 2).any(|period| digits.iter().zip(&digits[period..]).all(|(a, b)| a == b));
+    let mut different = digits.clone();
+    different.sort_unstable();
+    different.dedup();
+    if step(1) || step(9) || repeats || different.len() <= 2 {
+        return Err(DeviceError::WeakPin);
+    }
+    Ok(())
+}
+
+/// After how many milliseconds the next attempt is taken, after so many wrong ones.
+fn delay_after(failed: u32) -> Millis {
+    let seconds = match failed {
+        0 | 1 => 0,
+        2 => 2,
+        3 => 5,
+        4 => 15,
+        5 => 30,
+        6 => 60,
+        7 => 300,
+        8 => 900,
+        _ => 3600,
+    };
+    seconds * 1000
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Kdf {
+    m_kib: u32,
+    passes: u32,
+    lanes: u32,
+}
+
+/// `vault.json`. Holds no secret in the clear; the user's name and place are shown before unlocking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Document {
+    format: u32,
+    id: Uuid,
+    user: UserView,
+    device: DeviceId,
+    kdf: Kdf,
+    salt: String,
+    /// Tells a lost platform secret from a wrong PIN; a hash of the secret alone.
+    secret_check: String,
+    nonce: String,
+    wrapped: String,
+    failed: u32,
+    retry_at: Option<Millis>,
+}
+
+/// One user's vault on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Vault {
+    folder: PathBuf,
+    document: Document,
+}
+
+impl Vault {
+    /// Makes a vault with a new key in this folder. The caller writes the store with the key and
+    /// makes the folder known only after both are there.
+    pub(crate) fn create(
+        folder: &Path,
+        keys: &KeyStore,
+        user: UserView,
+        device: DeviceId,
+        pin: &str,
+    ) -> Result<(Vault, StoreKey)> {
+        let key: StoreKey = Zeroizing::new(random()?);
+        let secret = Zeroizing::new(random::<32>()?);
+        let salt = random::<16>()?;
+        let nonce = random::<24>()?;
+        let id = Uuid::now_v7();
+        let kek = kek(&KDF, &salt, secret.as_slice(), &id, pin)?;
+        let aad = aad(&id, &user, device);
+        let wrapped = XChaCha20Poly1305::new(kek.as_slice().into())
+            .encrypt(XNonce::from_slice(&nonce), Payload { msg: key.as_slice(), aad: aad.as_bytes() })
+            .map_err(|_| DeviceError::Internal("the store's key could not be wrapped".into()))?;
+        let document = Document {
+            format: FORMAT,
+            id,
+            user,
+            device,
+            kdf: KDF,
+            salt: hex::encode(salt),
+            secret_check: secret_check(secret.as_slice(), &id)?,
+            nonce: hex::encode(nonce),
+            wrapped: hex::encode(wrapped),
+            failed: 0,
+            retry_at: None,
+        };
+        keys.put(&id.to_string(), secret.as_slice())?;
+        let vault = Vault { folder: folder.to_owned(), document };
+        if let Err(error) = vault.write() {
+            keys.forget(&id.to_string());
+            return Err(error);
+        }
+        Ok((vault, key))
+    }
+
+    /// Reads a vault; `None` when there is none in this folder.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Vault>> {
+        let text = match std::fs::read(folder.join(FILE)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(DeviceError::StoreDamaged(format!("{FILE}: {error}"))),
+        };
+        let document: Document = serde_json::from_slice(&text).map_err(|error| {
+            DeviceError::StoreDamaged(format!("{FILE}: {:?} in line {}", error.classify(), error.line()))
+        })?;
+        if document.format > FORMAT {
+            return Err(DeviceError::StoreTooNew {
+                found: i64::from(document.format),
+                known: i64::from(FORMAT),
+            });
+        }
+        Ok(Some(Vault { folder: folder.to_owned(), document }))
+    }
+
+    /// Whose it is.
+    pub(crate) fn user(&self) -> &UserView {
+        &self.document.user
+    }
+
+    /// Whose chain its store holds.
+    pub(crate) fn device(&self) -> DeviceId {
+        self.document.device
+    }
+
+    /// Forgets the platform's secret of a vault that was never finished.
+    pub(crate) fn forget(&self, keys: &KeyStore) {
+        keys.forget(&self.document.id.to_string());
+    }
+
+    /// The vault after its folder was moved.
+    pub(crate) fn at(mut self, folder: PathBuf) -> Vault {
+        self.folder = folder;
+        self
+    }
+
+    /// Before when no attempt is taken, if that is ahead. A clock that was set back cannot make the
+    /// wait longer than it was meant to be.
+    pub(crate) fn retry_at(&self, now: Millis) -> Option<Millis> {
+        let latest = now + delay_after(self.document.failed);
+        self.document.retry_at.map(|at| at.min(latest)).filter(|at| *at > now)
+    }
+
+    /// Opens the vault. Takes about a tenth of a second by design.
+    ///
+    /// # Errors
+    /// [`DeviceError::TooManyAttempts`] before [`Self::retry_at`], [`DeviceError::WrongPin`], or what
+    /// the key store says.
+    pub(crate) fn open(&mut self, keys: &KeyStore, pin: &str, now: Millis) -> Result<StoreKey> {
+        // Another window or an earlier run may have counted attempts since this was read.
+        if let Some(fresh) = Vault::read(&self.folder)? {
+            self.document = fresh.document;
+        }
+        if let Some(retry_at) = self.retry_at(now) {
+            return Err(DeviceError::TooManyAttempts { retry_at: Some(retry_at) });
+        }
+        // The key store first: its failures are no attempts.
+        let document = &self.document;
+        let secret = keys.get(&document.id.to_string())?;
+        if secret_check(&secret, &document.id)? != document.secret_check {
+            return Err(DeviceError::KeyMissing);
+        }
+        let salt = decode::<16>(&document.salt)?;
+        let nonce = decode::<24>(&document.nonce)?;
+        let wrapped = decode::<48>(&document.wrapped)?;
+
+        self.document.failed = self.document.failed.saturating_add(1);
+        let retry_at = now + delay_after(self.document.failed);
+        self.document.retry_at = (retry_at > now).then_some(retry_at);
+        self.write()?;
+
+        let document = &self.document;
+        let kek = kek(&document.kdf, &salt, &secret, &document.id, pin)?;
+        let aad = aad(&document.id, &document.user, document.device);
+        let opened = XChaCha20Poly1305::new(kek.as_slice().into())
+            .decrypt(XNonce::from_slice(&nonce), Payload { msg: &wrapped, aad: aad.as_bytes() })
+            .map(Zeroizing::new)
+            .map_err(|_| DeviceError::WrongPin { retry_at: document.retry_at })?;
+        let mut key: StoreKey = Zeroizing::new([0; 32]);
+        if opened.len() != key.len() {
+            return Err(DeviceError::StoreDamaged("the wrapped key has another length".into()));
+        }
+        key.copy_from_slice(&opened);
+
+        self.document.failed = 0;
+        self.document.retry_at = None;
+        self.write()?;
+        Ok(key)
+    }
+
+    /// Notes what the server says of the user now.
+    pub(crate) fn set_user(&mut self, user: &UserView) -> Result<()> {
+        if let Some(fresh) = Vault::read(&self.folder)? {
+            self.document = fresh.document;
+        }
+        if self.document.user == *user {
+            return Ok(());
+        }
+        self.document.user = user.clone();
+        self.write()
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&self.document)?;
+        write_durably(&self.folder, FILE, &text)
+    }
+}
+
+/// Replaces a file so that after a crash it holds the old text or the new one.
+pub(crate) fn write_durably(folder: &Path, name: &str, text: &[u8]) -> Result<()> {
+    let new = folder.join(format!("{name}.new"));
+    let mut file = std::fs::File::create(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    drop(file);
+    std::fs::rename(&new, folder.join(name))?;
+    sync_folder(folder)
+}
+
+/// Makes renames in a folder durable. Windows has no such call and needs none.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    #[cfg(unix)]
+    std::fs::File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| DeviceError::Internal(format!("the system gives no random numbers: {error}")))?;
+    Ok(bytes)
+}
+
+fn decode<const N: usize>(text: &str) -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|error| DeviceError::StoreDamaged(format!("{FILE}: {error}")))?;
+    Ok(bytes)
+}
+
+/// What the wrapped key belongs to: a vault cannot be passed off as another one's. Names may change.
+fn aad(id: &Uuid, user: &UserView, device: DeviceId) -> String {
+    format!("vereda-vault-1/{id}/{}/{device}", user.id)
+}
+
+fn kek(kdf: &Kdf, salt: &[u8], secret: &[u8], id: &Uuid, pin: &str) -> Result<Zeroizing<[u8; 32]>> {
+    let params = Params::new(kdf.m_kib, kdf.passes, kdf.lanes, Some(32))
+        .map_err(|error| DeviceError::StoreDamaged(format!("{FILE}: {error}")))?;
+    let mut stretched = Zeroizing::new([0u8; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(pin.as_bytes(), salt, stretched.as_mut_slice())
+        .map_err(|error| DeviceError::Internal(format!("argon2id: {error}")))?;
+    expand(secret, stretched.as_slice(), &format!("vereda-vault-1/kek/{id}"))
+}
+
+fn secret_check(secret: &[u8], id: &Uuid) -> Result<String> {
+    let check = expand(secret, &[], &format!("vereda-vault-1/check/{id}"))?;
+    Ok(hex::encode(&check[..16]))
+}
+
+fn expand(salt: &[u8], key: &[u8], info: &str) -> Result<Zeroizing<[u8; 32]>> {
+    let mut out = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(Some(salt), key)
+        .expand(info.as_bytes(), out.as_mut_slice())
+        .map_err(|_| DeviceError::Internal("HKDF: length".into()))?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vereda_domain::UserId;
+    use vereda_domain::api::Role;
+
+    fn user() -> UserView {
+        UserView {
+            id: UserId(Uuid::from_u128(7)),
+            username: "ana".into(),
+            name: "Ana".into(),
+            role: Role::Officer,
+            branch: "Norte".into(),
+            server: "https://vereda.example.org".into(),
+        }
+    }
+
+    fn keys() -> KeyStore {
+        KeyStore::given(keyring_core::mock::Store::new().unwrap())
+    }
+
+    const DEVICE: DeviceId = DeviceId(Uuid::from_u128(9));
+
+    #[test]
+    fn easy_pins_are_refused() {
+        for weak in [
+            "12345", "123456", "987654", "111111", "121212", "123123", "112211", "890123", "abcdef",
+            "12345a", "",
+        ] {
+            assert!(check_pin(weak).is_err(), "{weak}");
+        }
+        for good in ["274913", "80412765", "314159"] {
+            assert!(check_pin(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn the_right_pin_gives_the_key_back_and_a_wrong_one_costs_time_that_survives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = keys();
+        let (_, key) = Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        let again = || Vault::read(folder.path()).unwrap().unwrap();
+        assert_eq!(*again().open(&keys, "274913", 0).unwrap(), *key);
+
+        let mut waits = Vec::new();
+        let mut now = 1_000_000;
+        for _ in 0..10 {
+            let Err(DeviceError::WrongPin { retry_at }) = again().open(&keys, "274914", now) else {
+                panic!("a wrong PIN opened the vault or was refused for another reason");
+            };
+            waits.push(retry_at.map_or(0, |at| at - now));
+            if let Some(at) = retry_at {
+                // Too early, even with the right PIN, even after a restart.
+                assert!(matches!(
+                    again().open(&keys, "274913", at - 1),
+                    Err(DeviceError::TooManyAttempts { retry_at: Some(same) }) if same == at
+                ));
+                now = at;
+            }
+        }
+        assert!(waits.is_sorted() && waits[0] == 0 && waits[9] == 3_600_000, "{waits:?}");
+        assert_eq!(*again().open(&keys, "274913", now).unwrap(), *key);
+        assert_eq!(again().retry_at(now), None);
+    }
+
+    #[test]
+    fn an_attempt_is_on_disk_before_it_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = keys();
+        Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        let mut vault = Vault::read(folder.path()).unwrap().unwrap();
+        // A check that cannot even begin its stretching stands for an app killed in mid-check.
+        vault.document.kdf.m_kib = 1;
+        vault.write().unwrap();
+        assert!(vault.open(&keys, "274913", 0).is_err());
+        assert_eq!(Vault::read(folder.path()).unwrap().unwrap().document.failed, 1);
+    }
+
+    #[test]
+    fn setting_the_clock_back_does_not_lock_out_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = keys();
+        Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        let mut vault = Vault::read(folder.path()).unwrap().unwrap();
+        let year = 365 * 24 * 3_600_000;
+        for _ in 0..2 {
+            assert!(vault.open(&keys, "000000", year).is_err());
+        }
+        assert_eq!(vault.retry_at(0), Some(2_000));
+    }
+
+    #[test]
+    fn a_lost_platform_secret_is_told_from_a_wrong_pin_and_is_no_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        Vault::create(folder.path(), &keys(), user(), DEVICE, "274913").unwrap();
+        let mut vault = Vault::read(folder.path()).unwrap().unwrap();
+        assert!(matches!(vault.open(&keys(), "274913", 0), Err(DeviceError::KeyMissing)));
+        let other = keys();
+        other.put(&vault.document.id.to_string(), &[1; 32]).unwrap();
+        assert!(matches!(vault.open(&other, "274913", 0), Err(DeviceError::KeyMissing)));
+        assert_eq!(Vault::read(folder.path()).unwrap().unwrap().document.failed, 0);
+    }
+
+    #[test]
+    fn a_damaged_vault_is_said_to_be_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), b"{\"format\":1,").unwrap();
+        assert!(matches!(Vault::read(folder.path()), Err(DeviceError::StoreDamaged(_))));
+        assert_eq!(std::fs::read(folder.path().join(FILE)).unwrap(), b"{\"format\":1,");
+    }
+}
