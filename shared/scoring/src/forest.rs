@@ -33,8 +33,6 @@ pub(crate) struct Forest {
     /// Whether margins are summed, and inputs compared, in f32.
     single: bool,
     base: f64,
-    /// Mean margin over the training weight: what SHAP values are measured against.
-    expectation: f64,
     /// Gauss-Legendre nodes and weights on (0, 1), by the number of points less one.
     quadrature: Vec<Vec<(f64, f64)>>,
 }
@@ -59,7 +57,6 @@ impl Forest {
             sets: Vec::new(),
             single,
             base,
-            expectation: base,
             quadrature: Vec::new(),
         };
         for tree in trees {
@@ -70,12 +67,7 @@ impl Forest {
                 forest.nodes.push(flat);
             }
         }
-        let mut deepest = 0;
-        let mut expectation = base;
-        for &root in &forest.roots {
-            expectation += forest.mean(root, 1.0, 0, &mut deepest);
-        }
-        forest.expectation = expectation;
+        let deepest = forest.roots.iter().map(|&root| forest.depth(root)).max().unwrap_or(0);
         // A path with d features needs a polynomial of degree d - 1, which (d + 1) / 2 points
         // integrate exactly.
         forest.quadrature = (1..=deepest.div_ceil(2).max(1)).map(gauss_legendre).collect();
@@ -133,16 +125,11 @@ impl Forest {
         }
     }
 
-    /// Mean of the leaves below, times the share of the weight that gets here; notes the depth.
-    fn mean(&self, index: u32, share: f64, depth: usize, deepest: &mut usize) -> f64 {
-        *deepest = depth.max(*deepest);
+    /// Splits on the longest path below.
+    fn depth(&self, index: u32) -> usize {
         match self.nodes.get(index as usize) {
-            None => f64::NAN,
-            Some(node) if node.feature == NONE => node.threshold * share,
-            Some(node) => {
-                self.mean(node.left, share * node.left_share, depth + 1, deepest)
-                    + self.mean(node.right, share * node.right_share, depth + 1, deepest)
-            }
+            Some(node) if node.feature != NONE => 1 + self.depth(node.left).max(self.depth(node.right)),
+            _ => 0,
         }
     }
 
@@ -198,7 +185,7 @@ impl Forest {
         }
     }
 
-    /// Adds each feature's SHAP value (log-odds) to `values`, and returns the expectation.
+    /// Adds each feature's SHAP value (log-odds) to `values`.
     ///
     /// These are the path-dependent values of Lundberg et al., "Consistent individualized feature
     /// attribution for tree ensembles" (2018). A leaf is a product game: v(S) = value x the product
@@ -207,12 +194,11 @@ impl Forest {
     /// (zero_j (1 - t) + one_j t), because k! (d - 1 - k)! / d! = integral of t^k (1 - t)^(d-1-k).
     /// The integrand is a polynomial, so a few Gauss-Legendre points give it exactly; all terms are
     /// positive, so nothing cancels.
-    pub(crate) fn contributions(&self, row: &[f64], values: &mut [f64]) -> f64 {
+    pub(crate) fn contributions(&self, row: &[f64], values: &mut [f64]) {
         let mut path = Vec::with_capacity(16);
         for &root in &self.roots {
             self.explain(root, row, &mut path, values);
         }
-        self.expectation
     }
 
     fn explain(&self, index: u32, row: &[f64], path: &mut Vec<Step>, values: &mut [f64]) {
@@ -361,7 +347,7 @@ mod tests {
             [1.0, 2.0, 0.75, 69.0],
         ] {
             let mut found = [0.0; 4];
-            let bias = forest.contributions(&row, &mut found);
+            forest.contributions(&row, &mut found);
             let nodes = &trees[0].nodes;
             for player in 0..4u32 {
                 let mut expected = 0.0;
@@ -373,6 +359,7 @@ mod tests {
                 }
                 assert!((found[player as usize] - expected).abs() < 1e-12, "{row:?} {player}");
             }
+            let bias = 0.25 + game(nodes, 0, &row, 0);
             let sum = bias + found.iter().sum::<f64>();
             assert!((sum - forest.margin(&row)).abs() < 1e-12, "{row:?}");
         }

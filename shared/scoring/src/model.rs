@@ -200,7 +200,10 @@ impl Model {
         let margin = self.plan.margin(row);
         let probability = self.probability(margin);
         let mut values = vec![0.0; row.len()];
-        let bias = self.plan.contributions(row, &mut values);
+        self.plan.contributions(row, &mut values);
+        // The expectation of the training data. Taken as the rest, it absorbs the rounding of f32
+        // sums, so that what a person adds up is the margin.
+        let bias = margin - values.iter().sum::<f64>();
         let contributions: Vec<Contribution> = self
             .scored
             .iter()
@@ -269,7 +272,12 @@ fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
 }
 
 fn syntax(error: &serde_json::Error) -> LoadError {
-    LoadError::Syntax { problem: error.to_string() }
+    LoadError::Syntax { problem: one_line(&error.to_string()) }
+}
+
+/// A parser's message may quote the document: nothing of it may move a terminal or forge a log line.
+fn one_line(message: &str) -> String {
+    message.chars().take(500).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
@@ -277,7 +285,7 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     // Quoted in a message: a hostile value must not fill the screen.
     let show = |value: Option<&serde_json::Value>| match value {
         None => "absent".to_owned(),
-        Some(value) => value.to_string().chars().take(40).collect(),
+        Some(value) => one_line(&value.to_string()).chars().take(40).collect(),
     };
     if header.format.as_ref().and_then(|f| f.as_str()) != Some(FORMAT) {
         return Err(LoadError::NotABundle { found: show(header.format.as_ref()) });
@@ -294,14 +302,14 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
 fn parse(bytes: &[u8]) -> Result<Bundle, LoadError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let bundle = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let place = error.path().to_string();
+        let place = one_line(&error.path().to_string());
         let inner = error.into_inner();
         if inner.is_data() {
-            LoadError::Shape { place, problem: inner.to_string() }
+            LoadError::Shape { place, problem: one_line(&inner.to_string()) }
         } else if place == "." {
             syntax(&inner)
         } else {
-            LoadError::Syntax { problem: format!("in {place}: {inner}") }
+            LoadError::Syntax { problem: one_line(&format!("in {place}: {inner}")) }
         }
     })?;
     reader.end().map_err(|e| syntax(&e))?;

@@ -7,9 +7,9 @@ use crate::forest::Forest;
 /// 1 or 0; NaN is missing.
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
-    Logistic { intercept: f64, bias: f64, terms: Vec<PlanTerm> },
+    Logistic { intercept: f64, terms: Vec<PlanTerm> },
     Forest(Forest),
-    Linear { base: f32, bias: f64, weights: Vec<LinearWeight> },
+    Linear { base: f32, weights: Vec<LinearWeight> },
 }
 
 /// A term with what it adds to the margin.
@@ -150,8 +150,7 @@ impl Plan {
                         })
                     })
                     .collect();
-                let bias = terms.iter().fold(*intercept, |sum, term| sum + term.mean);
-                Plan::Logistic { intercept: *intercept, bias, terms }
+                Plan::Logistic { intercept: *intercept, terms }
             }
             Estimator::TreeEnsemble { arithmetic, base_margin, trees, .. } => {
                 Plan::Forest(Forest::compile(*arithmetic, *base_margin, trees))
@@ -169,8 +168,7 @@ impl Plan {
                     .collect();
                 // The library adds in the order of the columns.
                 weights.sort_by_key(|weight| weight.feature);
-                let bias = weights.iter().fold(*base_margin, |sum, weight| sum + weight.mean);
-                Plan::Linear { base: *base_margin as f32, bias, weights }
+                Plan::Linear { base: *base_margin as f32, weights }
             }
         }
     }
@@ -204,20 +202,19 @@ impl Plan {
         }
     }
 
-    /// Adds each feature's part of the margin, less its mean, to `values`; returns the bias.
-    pub(crate) fn contributions(&self, row: &[f64], values: &mut [f64]) -> f64 {
+    /// Adds each feature's part of the margin, less its mean, to `values`.
+    pub(crate) fn contributions(&self, row: &[f64], values: &mut [f64]) {
         let x = |feature: usize| row.get(feature).copied().unwrap_or(f64::NAN);
         match self {
-            Plan::Logistic { terms, bias, .. } => {
+            Plan::Logistic { terms, .. } => {
                 for term in terms {
                     if let Some(value) = values.get_mut(term.feature) {
                         *value += term.part.of(x(term.feature)) - term.mean;
                     }
                 }
-                *bias
             }
             Plan::Forest(forest) => forest.contributions(row, values),
-            Plan::Linear { weights, bias, .. } => {
+            Plan::Linear { weights, .. } => {
                 for weight in weights {
                     let x = x(weight.feature);
                     let part = if x.is_nan() { 0.0 } else { f64::from(x as f32 * weight.weight) };
@@ -225,7 +222,6 @@ impl Plan {
                         *value += part - weight.mean;
                     }
                 }
-                *bias
             }
         }
     }

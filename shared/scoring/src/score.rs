@@ -23,8 +23,9 @@ pub struct Score {
     pub probability: f64,
     /// T1 (lowest PD) to T8.
     pub group: Group,
-    /// What the margin is for an average applicant of the training data: contributions are measured
-    /// against it, and with it add up to the margin (for f32 models up to f32 rounding).
+    /// The margin that the contributions are measured against: the mean over the training data. With
+    /// the contributions it adds up to the margin; for f32 models it takes in the rounding of their
+    /// sums, so it may differ between applicants in the sixth decimal.
     pub bias: f64,
     /// One per scored feature, in the order of the schema.
     pub contributions: Vec<Contribution>,
