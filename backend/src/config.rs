@@ -1,0 +1,315 @@
+//! Everything that can be set, in one place: defaults, then a TOML file, then the environment.
+//!
+//! The environment's name of a setting is `VEREDA_` and its path in upper case, joined by `_`:
+//! `sign_in.free_attempts` is `VEREDA_SIGN_IN_FREE_ATTEMPTS`. Nothing outside this module reads the
+//! environment.
+
+use crate::error::ServerError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The server's settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the API listens. Plain HTTP: anything but loopback needs `behind_proxy`.
+    pub listen: SocketAddr,
+    /// Where metrics and health listen; never for the outside.
+    pub metrics_listen: SocketAddr,
+    /// The folder of the database and the keys.
+    pub data_dir: PathBuf,
+    /// Whether a proxy that ends TLS stands in front. The last address of X-Forwarded-For is then
+    /// taken as the client's; otherwise that header is ignored.
+    pub behind_proxy: bool,
+    /// What is logged.
+    pub log: Log,
+    /// Access and refresh tokens.
+    pub tokens: Tokens,
+    /// Wrong passwords.
+    pub sign_in: SignInLimits,
+    /// What a request may take.
+    pub limits: Limits,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How it is written.
+    pub format: LogFormat,
+    /// As `tracing`'s env-filter has it, such as `info` or `info,vereda_server=debug`.
+    pub filter: String,
+}
+
+/// How the log is written, to standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For a developer's terminal.
+    Text,
+}
+
+/// Access and refresh tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tokens {
+    /// `iss`.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: String,
+    /// Life of an access token in seconds, 60 to 900.
+    pub access_s: u64,
+    /// Life of an unused refresh token in seconds.
+    pub refresh_s: u64,
+    /// How long a used refresh token may be presented again by the device that lost the answer.
+    pub refresh_grace_s: u64,
+}
+
+/// Wrong passwords.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignInLimits {
+    /// Wrong passwords for one name from one address before the first delay.
+    pub free_attempts: u32,
+    /// Wrong passwords from one address, whatever the names, before the first delay.
+    pub free_attempts_per_address: u32,
+    /// The first delay in seconds; it doubles with every further wrong password.
+    pub first_delay_s: u64,
+    /// The longest delay in seconds.
+    pub max_delay_s: u64,
+}
+
+/// What a request may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The largest body of an ordinary request, in bytes.
+    pub body_bytes: usize,
+    /// The largest model bundle, in bytes.
+    pub bundle_bytes: usize,
+    /// How long a client may take to send its headers, or stay silent between requests, in
+    /// milliseconds.
+    pub header_timeout_ms: u64,
+    /// How long a request may take in all, its body included, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// How long requests in flight get at a shutdown, in milliseconds.
+    pub drain_ms: u64,
+    /// Connections that read the database at the same time.
+    pub readers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 8788)),
+            data_dir: PathBuf::from("vereda-data"),
+            behind_proxy: false,
+            log: Log::default(),
+            tokens: Tokens::default(),
+            sign_in: SignInLimits::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::Json, filter: "info".into() }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Tokens {
+            issuer: "vereda-server".into(),
+            audience: "vereda-api".into(),
+            access_s: 600,
+            refresh_s: 30 * 24 * 3600,
+            refresh_grace_s: 300,
+        }
+    }
+}
+
+impl Default for SignInLimits {
+    fn default() -> Self {
+        SignInLimits { free_attempts: 4, free_attempts_per_address: 60, first_delay_s: 2, max_delay_s: 900 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body_bytes: 256 * 1024,
+            bundle_bytes: 32 * 1024 * 1024,
+            header_timeout_ms: 15_000,
+            request_timeout_ms: 60_000,
+            drain_ms: 20_000,
+            readers: 4,
+        }
+    }
+}
+
+impl Limits {
+    /// [`Limits::header_timeout_ms`].
+    pub fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    /// [`Limits::request_timeout_ms`].
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+}
+
+impl Config {
+    /// Reads the file, if any, and the environment of this process.
+    ///
+    /// # Errors
+    /// [`ServerError::File`] and [`ServerError::Config`].
+    pub fn load(file: Option<&Path>) -> Result<Config, ServerError> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path).map_err(|source| ServerError::File {
+                doing: "read the configuration",
+                path: path.to_owned(),
+                source,
+            })?,
+        };
+        Config::from_parts(&text, &std::env::vars().collect())
+    }
+
+    /// Settings from the text of a file and from an environment.
+    ///
+    /// # Errors
+    /// [`ServerError::Config`].
+    pub fn from_parts(file: &str, environment: &BTreeMap<String, String>) -> Result<Config, ServerError> {
+        let wrong =
+            |e: &dyn std::fmt::Display| ServerError::Config { what: e.to_string().trim().replace('\n', " ") };
+        let mut given: toml::Table = file.parse().map_err(|e: toml::de::Error| wrong(&e))?;
+        let known = toml::Table::try_from(Config::default()).map_err(|e| wrong(&e))?;
+        override_from(&mut given, &known, "VEREDA", environment)?;
+        let config: Config = given.try_into().map_err(|e: toml::de::Error| wrong(&e))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`ServerError::Config`] naming the setting and what is allowed.
+    pub fn check(&self) -> Result<(), ServerError> {
+        let refuse = |what: &str| Err(ServerError::Config { what: what.to_owned() });
+        if !self.listen.ip().is_loopback() && !self.behind_proxy {
+            return refuse(
+                "`listen` is not a loopback address: passwords would cross the network in the clear; put a \
+                 proxy that ends TLS in front and set `behind_proxy = true`",
+            );
+        }
+        if !(60..=900).contains(&self.tokens.access_s) {
+            return refuse("`tokens.access_s` must be from 60 to 900");
+        }
+        if self.tokens.refresh_s < self.tokens.access_s {
+            return refuse("`tokens.refresh_s` must not be below `tokens.access_s`");
+        }
+        if self.tokens.refresh_grace_s > 3600 {
+            return refuse("`tokens.refresh_grace_s` must be at most 3600");
+        }
+        if self.tokens.issuer.is_empty() || self.tokens.audience.is_empty() {
+            return refuse("`tokens.issuer` and `tokens.audience` must not be empty");
+        }
+        if self.sign_in.first_delay_s == 0 || self.sign_in.max_delay_s < self.sign_in.first_delay_s {
+            return refuse("`sign_in.first_delay_s` must be at least 1 and at most `sign_in.max_delay_s`");
+        }
+        if self.limits.readers == 0
+            || self.limits.header_timeout_ms == 0
+            || self.limits.request_timeout_ms == 0
+        {
+            return refuse("`limits.readers` and the timeouts must not be 0");
+        }
+        Ok(())
+    }
+}
+
+/// Puts what the environment says into `given`, for every setting in `known`.
+fn override_from(
+    given: &mut toml::Table,
+    known: &toml::Table,
+    prefix: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<(), ServerError> {
+    for (key, default) in known {
+        let name = format!("{prefix}_{}", key.to_uppercase());
+        if let toml::Value::Table(inner) = default {
+            let entry = given.entry(key.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(table) = entry {
+                override_from(table, inner, &name, environment)?;
+            }
+        } else if let Some(text) = environment.get(&name) {
+            let unreadable = |expected: &str| ServerError::Config {
+                what: format!("{name} must be {expected}, not {text:?}"),
+            };
+            let value = match default {
+                toml::Value::Integer(_) => {
+                    toml::Value::Integer(text.parse().map_err(|_| unreadable("a whole number"))?)
+                }
+                toml::Value::Boolean(_) => {
+                    toml::Value::Boolean(text.parse().map_err(|_| unreadable("true or false"))?)
+                }
+                _ => toml::Value::String(text.clone()),
+            };
+            given.insert(key.clone(), value);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../vereda-server.example.toml");
+
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_example_says_the_defaults_and_names_every_setting() {
+        assert_eq!(Config::from_parts(EXAMPLE, &env(&[])).unwrap(), Config::default());
+        let example: toml::Table = EXAMPLE.parse().unwrap();
+        let all = toml::Table::try_from(Config::default()).unwrap();
+        assert_eq!(example, all, "the example file must name every setting");
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let config = Config::from_parts(
+            "[tokens]\naccess_s = 300\n",
+            &env(&[
+                ("VEREDA_TOKENS_ACCESS_S", "120"),
+                ("VEREDA_DATA_DIR", "elsewhere"),
+                ("VEREDA_OTHER", "x"),
+            ]),
+        )
+        .unwrap();
+        assert_eq!(config.tokens.access_s, 120);
+        assert_eq!(config.data_dir, PathBuf::from("elsewhere"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        let refused =
+            |file: &str, vars: &[(&str, &str)]| Config::from_parts(file, &env(vars)).unwrap_err().to_string();
+        assert!(refused("lissten = \"127.0.0.1:1\"", &[]).contains("lissten"));
+        assert!(refused("listen = \"0.0.0.0:8787\"", &[]).contains("behind_proxy"));
+        assert!(refused("[tokens]\naccess_s = 86400", &[]).contains("access_s"));
+        assert!(refused("", &[("VEREDA_BEHIND_PROXY", "perhaps")]).contains("VEREDA_BEHIND_PROXY"));
+        assert!(refused("", &[("VEREDA_LOG_FORMAT", "xml")]).contains("xml"));
+    }
+}

@@ -1,0 +1,198 @@
+//! Sign-in, refresh, sign-out and the public keys.
+
+use super::body::{Json, field_error, one_of};
+use super::caller::user_disabled;
+use super::problem::{ApiError, ApiResult};
+use super::{App, Shared};
+use crate::clock::now_ms;
+use crate::identity::tokens::Tokens;
+use crate::store::{NewSession, Opened, Rotated, Rotation, UserRow};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
+use std::net::{IpAddr, SocketAddr};
+use uuid::Uuid;
+use vereda_domain::api::{DeviceInfo, ProblemCode, Refresh, Session, SignIn, UserInfo};
+use vereda_domain::{DeviceId, Millis};
+
+const PLATFORMS: [&str; 5] = ["android", "ios", "linux", "macos", "windows"];
+
+/// Name and password for a session.
+pub async fn sign_in(
+    State(app): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Json(request): Json<SignIn>,
+) -> ApiResult<axum::Json<Session>> {
+    if let Some(device) = &request.device {
+        check_device(device)?;
+    }
+    let address = client_address(&app, peer, &headers);
+    let user = check_password(&app, &request, address).await?;
+    let refresh_token = app.tokens.new_refresh()?;
+    let now = now_ms();
+    let device = request.device.as_ref().map(|device| device.id);
+    let session = NewSession {
+        family: Uuid::now_v7(),
+        user: user.id,
+        device: request.device,
+        token: Tokens::refresh_hash(&refresh_token),
+        now,
+        expires: refresh_end(&app, now),
+    };
+    if app.store.open_session(session).await? == Opened::DeviceOfAnother {
+        let detail = "This device was enrolled by another user: enrol it anew, with an id of its own.";
+        return Err(ApiError::new(ProblemCode::Conflict, detail));
+    }
+    tracing::info!(user = %user.id, device = device.map(|d| d.to_string()), "signed in");
+    session_of(&app, user, device, refresh_token).await.map(axum::Json)
+}
+
+/// A refresh token for the next session.
+pub async fn refresh(
+    State(app): State<Shared>,
+    Json(request): Json<Refresh>,
+) -> ApiResult<axum::Json<Session>> {
+    let now = now_ms();
+    let successor = app.tokens.next_refresh(&request.refresh_token);
+    let rotation = Rotation {
+        presented: Tokens::refresh_hash(&request.refresh_token),
+        successor: Tokens::refresh_hash(&successor),
+        now,
+        expires: refresh_end(&app, now),
+        grace_ms: seconds(app.config.tokens.refresh_grace_s),
+    };
+    match app.store.rotate(rotation).await? {
+        Rotated::Exchanged { user, device, again } => {
+            if again {
+                tracing::info!(user = %user.id, "a refresh was repeated within the grace time");
+            }
+            session_of(&app, user, device, successor).await.map(axum::Json)
+        }
+        Rotated::Reused { user } => {
+            app.metrics.refresh_reuse();
+            tracing::warn!(%user, "a refresh token was used twice: the session is revoked");
+            Err(revoked())
+        }
+        Rotated::Revoked => Err(revoked()),
+        Rotated::Disabled => Err(user_disabled()),
+        Rotated::Unknown => Err(ApiError::new(
+            ProblemCode::Unauthenticated,
+            "This refresh token is unknown or has ended: sign in again.",
+        )),
+    }
+}
+
+/// Ends a session. The answer is the same whether there was one.
+pub async fn sign_out(State(app): State<Shared>, Json(request): Json<Refresh>) -> ApiResult<StatusCode> {
+    app.store.close_session(Tokens::refresh_hash(&request.refresh_token), now_ms()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The public keys of access tokens.
+pub async fn jwks(State(app): State<Shared>) -> axum::Json<jsonwebtoken::jwk::JwkSet> {
+    axum::Json(app.tokens.public().clone())
+}
+
+fn revoked() -> ApiError {
+    ApiError::new(ProblemCode::SessionRevoked, "This session has ended: sign in again.")
+}
+
+fn seconds(seconds: u64) -> Millis {
+    Millis::try_from(seconds).unwrap_or(Millis::MAX / 1000).saturating_mul(1000)
+}
+
+fn refresh_end(app: &App, now: Millis) -> Millis {
+    now.saturating_add(seconds(app.config.tokens.refresh_s))
+}
+
+fn check_device(device: &DeviceInfo) -> ApiResult<()> {
+    if !PLATFORMS.contains(&device.platform.as_str()) {
+        return Err(field_error("device.platform", one_of(&PLATFORMS)));
+    }
+    let length = device.name.trim().chars().count();
+    if length == 0 || length > 100 || device.name.chars().any(char::is_control) {
+        return Err(field_error("device.name", one_of(&["a text of 1 to 100 characters"])));
+    }
+    if device.id.0.is_nil() {
+        return Err(field_error("device.id", one_of(&["a UUID made by the device"])));
+    }
+    Ok(())
+}
+
+/// The same work and the same answer whether the name exists or not.
+async fn check_password(app: &App, request: &SignIn, address: IpAddr) -> ApiResult<UserRow> {
+    let throttled = || match app.throttle.wait_s(&request.username, address, now_ms()) {
+        None => Ok(()),
+        Some(seconds) => {
+            app.metrics.sign_in_failure("too_many_requests");
+            let detail = format!("Too many wrong passwords. Wait {seconds} s and try again.");
+            Err(ApiError::new(ProblemCode::TooManyRequests, detail).retry_after(seconds))
+        }
+    };
+    throttled()?;
+    let turn = app.passwords.turn().await?;
+    // Others may have guessed wrong while this one stood in line.
+    throttled()?;
+    let user = app.store.user_by_name(&request.username).await?;
+    let hash = user.as_ref().map(|user| user.password_hash.as_str());
+    let right = app.passwords.verify(&turn, &request.password, hash).await?;
+    match user {
+        Some(user) if right => {
+            app.throttle.right(&request.username, address);
+            if user.disabled {
+                app.metrics.sign_in_failure("user_disabled");
+                return Err(user_disabled());
+            }
+            Ok(user)
+        }
+        _ => {
+            app.throttle.wrong(&request.username, address, now_ms());
+            app.metrics.sign_in_failure("wrong_credentials");
+            let detail = "The name or the password is wrong. Check both and try again.";
+            Err(ApiError::new(ProblemCode::WrongCredentials, detail))
+        }
+    }
+}
+
+async fn session_of(
+    app: &App,
+    user: UserRow,
+    device: Option<DeviceId>,
+    refresh_token: String,
+) -> ApiResult<Session> {
+    let branch = user.branch.as_ref().map(|branch| branch.id);
+    let colleagues = match branch {
+        Some(branch) => app.store.colleagues(branch).await?,
+        None => Vec::new(),
+    };
+    Ok(Session {
+        access_token: app.tokens.issue(user.id, user.role, branch, device)?,
+        expires_in_s: app.tokens.access_s(),
+        refresh_token,
+        user: UserInfo {
+            id: user.id,
+            username: user.username,
+            name: user.name,
+            role: user.role,
+            branch: user.branch,
+        },
+        colleagues,
+        server_ms: now_ms(),
+    })
+}
+
+/// The address that wrong passwords are counted for. Behind a proxy it is what that proxy wrote,
+/// the last in the list; whatever the caller wrote before it means nothing.
+fn client_address(app: &App, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+    if !app.config.behind_proxy {
+        return peer.ip();
+    }
+    headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|list| list.rsplit(',').next())
+        .and_then(|last| last.trim().parse().ok())
+        .unwrap_or(peer.ip())
+}

@@ -1,0 +1,134 @@
+//! Who calls, and whether they may: the one place where tokens and roles are checked.
+
+use super::body::BodyLimit;
+use super::problem::{ApiError, ApiResult};
+use super::{Access, Shared};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use vereda_domain::api::{ProblemCode, Role};
+use vereda_domain::{BranchId, DeviceId, UserId};
+
+/// Somebody whose token was checked and who may call this route.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub user: UserId,
+    /// What people call them.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Where, if anywhere.
+    pub branch: Option<BranchId>,
+    /// On which device, if any.
+    pub device: Option<DeviceId>,
+}
+
+impl Caller {
+    /// The caller's branch; officers and managers have one.
+    pub fn branch(&self) -> ApiResult<BranchId> {
+        self.branch.ok_or_else(|| ApiError::new(ProblemCode::Forbidden, "This is for members of a branch."))
+    }
+
+    /// The caller's device, for which the session was opened.
+    pub fn device(&self) -> ApiResult<DeviceId> {
+        self.device.ok_or_else(|| {
+            ApiError::new(ProblemCode::Forbidden, "This is for enrolled devices: sign in with `device`.")
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        // Only `authorise` puts one there, so a route without it cannot be entered by mistake.
+        parts.extensions.get::<Caller>().cloned().ok_or_else(unauthenticated)
+    }
+}
+
+/// What a route asks for.
+#[derive(Clone)]
+pub struct Guard {
+    /// The server.
+    pub app: Shared,
+    /// Who may call.
+    pub access: Access,
+    /// The largest body.
+    pub body_limit: usize,
+}
+
+/// Lets the right callers through.
+pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(BodyLimit(guard.body_limit));
+    let (roles, escrow) = match guard.access {
+        Access::Public => return next.run(request).await,
+        Access::Roles(roles) => (roles, false),
+        Access::Escrow(roles) => (roles, true),
+    };
+    match identify(&guard.app, request.headers(), escrow).await {
+        Err(refusal) => refusal.into_response(),
+        Ok(caller) if roles.contains(&caller.role) => {
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
+            response
+        }
+        Ok(caller) => {
+            let detail = format!("This is not for the role `{}`.", caller.role.as_str());
+            let mut response = ApiError::new(ProblemCode::Forbidden, detail).into_response();
+            response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
+            response
+        }
+    }
+}
+
+/// For the log: who it was.
+#[derive(Debug, Clone, Copy)]
+pub struct Called {
+    /// The user's id; names stay out of the log.
+    pub user: UserId,
+    /// Their role.
+    pub role: Role,
+}
+
+async fn identify(app: &Shared, headers: &axum::http::HeaderMap, escrow: bool) -> ApiResult<Caller> {
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(unauthenticated)?;
+    let claims = app.tokens.verify(token).map_err(|why| unauthenticated().because(why))?;
+    let user = app.store.user(claims.sub).await?;
+    let user = user.ok_or_else(|| unauthenticated().because("no such user"))?;
+    if user.disabled && !escrow {
+        return Err(user_disabled());
+    }
+    // A role or a branch that changed since ends the token: the next one says it as it is now.
+    if user.role != claims.role || user.branch.as_ref().map(|b| b.id) != claims.branch {
+        return Err(unauthenticated().because("role or branch changed since the token was issued"));
+    }
+    Ok(Caller {
+        user: user.id,
+        name: user.name,
+        role: user.role,
+        branch: claims.branch,
+        device: claims.device,
+    })
+}
+
+fn unauthenticated() -> ApiError {
+    ApiError::new(
+        ProblemCode::Unauthenticated,
+        "Send a valid access token as `Authorization: Bearer ...`; get one from /api/auth/sign-in or /api/auth/refresh.",
+    )
+}
+
+/// A disabled user's refusal.
+pub fn user_disabled() -> ApiError {
+    ApiError::new(ProblemCode::UserDisabled, "This user was disabled. Ask an administrator.")
+}

@@ -1,0 +1,158 @@
+//! The API over HTTP: the table of routes, and what surrounds every one of them.
+
+mod auth;
+mod body;
+mod caller;
+mod history;
+mod models;
+mod observe;
+mod predict;
+pub mod problem;
+mod query;
+mod status;
+mod sync;
+
+use crate::config::Config;
+use crate::identity::passwords::Passwords;
+use crate::identity::throttle::Throttle;
+use crate::identity::tokens::Tokens;
+use crate::metrics::Metrics;
+use crate::models::Models;
+use crate::store::Store;
+use crate::sync::Sync;
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::routing::{MethodRouter, get, post};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+use vereda_domain::api::{MAX_PUSH_BYTES, Role};
+
+/// What the handlers share.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// All that is kept.
+    pub store: Arc<dyn Store>,
+    /// Signs and verifies tokens.
+    pub tokens: Tokens,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Counts wrong ones.
+    pub throttle: Throttle,
+    /// Published models.
+    pub models: Arc<Models>,
+    /// Takes pushes in.
+    pub sync: Sync,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Whether the server is about to stop: then it is not ready.
+    pub draining: AtomicBool,
+}
+
+/// Shared by every request.
+pub type Shared = Arc<App>;
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody, without a token.
+    Public,
+    /// These roles.
+    Roles(&'static [Role]),
+    /// These roles, and users who were disabled while their token still holds: work that is done
+    /// already is taken in before access ends.
+    Escrow(&'static [Role]),
+}
+
+/// One route, as documented and as tested.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteInfo {
+    /// Its method.
+    pub method: &'static str,
+    /// Its template.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+}
+
+struct Route {
+    info: RouteInfo,
+    body_limit: usize,
+    handler: MethodRouter<Shared>,
+}
+
+const EVERYBODY: &[Role] = &[Role::Officer, Role::Manager, Role::Analyst, Role::Admin, Role::Service];
+const FIELD: &[Role] = &[Role::Officer, Role::Manager];
+
+/// The one place that says which routes there are and who may call them.
+fn routes(config: &Config) -> Vec<Route> {
+    use Access::{Escrow, Public, Roles};
+    let small = config.limits.body_bytes;
+    let route = |method: Method, path, access, body_limit, handler| Route {
+        info: RouteInfo { method: name_of(&method), path, access },
+        body_limit,
+        handler,
+    };
+    let reads = |path, access, handler| route(Method::GET, path, access, 0, handler);
+    let takes = |path, access, limit, handler| route(Method::POST, path, access, limit, handler);
+    vec![
+        reads("/healthz", Public, get(status::healthz)),
+        reads("/readyz", Public, get(status::readyz)),
+        reads("/.well-known/jwks.json", Public, get(auth::jwks)),
+        reads("/api/server", Public, get(status::server)),
+        takes("/api/auth/sign-in", Public, small, post(auth::sign_in)),
+        takes("/api/auth/refresh", Public, small, post(auth::refresh)),
+        takes("/api/auth/sign-out", Public, small, post(auth::sign_out)),
+        reads("/api/sync/head", Escrow(FIELD), get(sync::head)),
+        takes("/api/sync/push", Escrow(FIELD), MAX_PUSH_BYTES, post(sync::push)),
+        reads("/api/sync/pull", Roles(FIELD), get(sync::pull)),
+        reads("/api/models", Roles(EVERYBODY), get(models::list)),
+        takes("/api/models", Roles(&[Role::Analyst]), config.limits.bundle_bytes, post(models::publish)),
+        reads("/api/models/current", Roles(EVERYBODY), get(models::current)),
+        reads("/api/models/{version}/bundle", Roles(EVERYBODY), get(models::bundle)),
+        takes("/api/predict", Roles(&[Role::Service, Role::Analyst]), small, post(predict::predict)),
+        reads("/api/history", Roles(EVERYBODY), get(history::list)),
+        reads("/api/history/{id}", Roles(EVERYBODY), get(history::one)),
+    ]
+}
+
+fn name_of(method: &Method) -> &'static str {
+    if *method == Method::POST { "POST" } else { "GET" }
+}
+
+/// Every route with who may call it.
+pub fn route_table() -> Vec<RouteInfo> {
+    routes(&Config::default()).into_iter().map(|route| route.info).collect()
+}
+
+/// The API.
+pub fn router(app: Shared) -> Router {
+    let mut router = Router::new();
+    for route in routes(&app.config) {
+        let guard =
+            caller::Guard { app: app.clone(), access: route.info.access, body_limit: route.body_limit };
+        let handler = route.handler.layer(axum::middleware::from_fn_with_state(guard, caller::authorise));
+        router = router.route(route.info.path, handler);
+    }
+    let timeout = app.config.limits.request_timeout();
+    router
+        .fallback(|| async { problem::ApiError::not_found() })
+        .method_not_allowed_fallback(|| async {
+            problem::ApiError::for_status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), observe::observe))
+        .with_state(app)
+}
+
+/// Metrics and health, for the inside.
+pub fn metrics_router(app: Shared) -> Router {
+    Router::new()
+        .route("/metrics", get(status::metrics))
+        .route("/healthz", get(status::healthz))
+        .route("/readyz", get(status::readyz))
+        .with_state(app)
+}

@@ -1,0 +1,135 @@
+//! Secrets that live in the data folder: signing keys and the refresh secret. Made at first start,
+//! readable by nobody else.
+
+use crate::clock::now_ms;
+use crate::error::ServerError;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What precedes the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410, section 7).
+const PKCS8_ED25519: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+/// Random bytes from the system.
+///
+/// # Errors
+/// [`ServerError::Random`].
+pub fn random<const N: usize>() -> Result<[u8; N], ServerError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| ServerError::Random(e.to_string()))?;
+    Ok(bytes)
+}
+
+/// The signing keys as PKCS #8, oldest first: all of them verify, the last one signs. To rotate, put
+/// a newer file into the folder and restart; take the old one away once its tokens have ended.
+///
+/// # Errors
+/// [`ServerError::File`], [`ServerError::Key`], [`ServerError::Random`].
+pub fn signing_keys(data_dir: &Path) -> Result<Vec<[u8; 48]>, ServerError> {
+    let folder = data_dir.join("keys");
+    make_folder(&folder)?;
+    let mut files = Vec::new();
+    let reading = |source| ServerError::File { doing: "list the keys in", path: folder.clone(), source };
+    for entry in std::fs::read_dir(&folder).map_err(reading)? {
+        let path = entry.map_err(reading)?.path();
+        if path.extension().is_some_and(|e| e == "ed25519") {
+            files.push(path);
+        }
+    }
+    if files.is_empty() {
+        let mut key = [0; 48];
+        key[..16].copy_from_slice(&PKCS8_ED25519);
+        key[16..].copy_from_slice(&random::<32>()?);
+        // Zero-padded so that names sort by age.
+        let path = folder.join(format!("{:016}.ed25519", now_ms()));
+        write_secret(&path, &key)?;
+        files.push(path);
+    }
+    files.sort();
+    files.iter().map(|path| read_secret(path)).collect()
+}
+
+/// The secret that refresh tokens are derived with.
+///
+/// # Errors
+/// As [`signing_keys`].
+pub fn refresh_secret(data_dir: &Path) -> Result<[u8; 32], ServerError> {
+    let folder = data_dir.join("keys");
+    make_folder(&folder)?;
+    let path = folder.join("refresh.secret");
+    if !path.exists() {
+        write_secret(&path, &random::<32>()?)?;
+    }
+    read_secret(&path)
+}
+
+/// Makes a folder that only this user may enter.
+///
+/// # Errors
+/// [`ServerError::File`].
+pub fn make_folder(path: &Path) -> Result<(), ServerError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|source| ServerError::File {
+        doing: "make the folder",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_secret<const N: usize>(path: &PathBuf) -> Result<[u8; N], ServerError> {
+    let bytes = std::fs::read(path).map_err(|source| ServerError::File {
+        doing: "read the key",
+        path: path.clone(),
+        source,
+    })?;
+    let length = bytes.len();
+    bytes.try_into().map_err(|_| ServerError::Key {
+        path: path.clone(),
+        what: format!("it has {length} bytes and must have {N}"),
+    })
+}
+
+fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), ServerError> {
+    // Written under another name first: a crash in between leaves no half key behind.
+    let temporary = path.with_extension("new");
+    let failed = |source| ServerError::File { doing: "write the key", path: path.to_owned(), source };
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&temporary, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_are_for_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = signing_keys(dir.path()).unwrap();
+        assert_eq!(first, signing_keys(dir.path()).unwrap());
+        assert_eq!(refresh_secret(dir.path()).unwrap(), refresh_secret(dir.path()).unwrap());
+        #[cfg(unix)]
+        for entry in std::fs::read_dir(dir.path().join("keys")).unwrap() {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_damaged_key_is_named_and_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        signing_keys(dir.path()).unwrap();
+        let file = std::fs::read_dir(dir.path().join("keys")).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(&file, b"short").unwrap();
+        let error = signing_keys(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("5 bytes"), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), b"short");
+    }
+}

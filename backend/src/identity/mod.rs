@@ -1,0 +1,7 @@
+//! Who somebody is: passwords, tokens, sessions, and delays for those who guess.
+
+pub mod keys;
+pub mod passwords;
+pub mod people;
+pub mod throttle;
+pub mod tokens;

@@ -1,0 +1,177 @@
+//! Access tokens (JWT, EdDSA, RFC 9068 style) and refresh tokens (opaque).
+
+use crate::clock::now_ms;
+use crate::config::Tokens as Settings;
+use crate::error::ServerError;
+use crate::identity::keys::random;
+use aws_lc_rs::hmac;
+use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use uuid::Uuid;
+use vereda_domain::api::Role;
+use vereda_domain::event::Hash;
+use vereda_domain::{BranchId, DeviceId, UserId};
+
+/// The `typ` of an access token (RFC 9068), so that no other kind of JWT passes for one.
+const TYPE: &str = "at+jwt";
+/// How far clocks of replicas may be apart, in seconds.
+const LEEWAY_S: u64 = 5;
+
+/// What an access token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Who issued it.
+    pub iss: String,
+    /// For whom.
+    pub aud: String,
+    /// The user.
+    pub sub: UserId,
+    /// What they may do.
+    pub role: Role,
+    /// Where, if anywhere.
+    pub branch: Option<BranchId>,
+    /// On which device, if any.
+    pub device: Option<DeviceId>,
+    /// Names this token.
+    pub jti: Uuid,
+    /// Not before, in seconds since 1970.
+    pub nbf: u64,
+    /// Until, in seconds since 1970.
+    pub exp: u64,
+    /// Issued at, in seconds since 1970.
+    pub iat: u64,
+}
+
+/// Signs and verifies.
+pub struct Tokens {
+    settings: Settings,
+    kid: String,
+    signing: EncodingKey,
+    /// By key id: the only place where a verifying key can come from.
+    verifying: HashMap<String, DecodingKey>,
+    public: JwkSet,
+    refresh: hmac::Key,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    /// With these signing keys in PKCS #8, of which the last one signs.
+    ///
+    /// # Errors
+    /// [`ServerError::Crypto`] when there is none, or one is not an Ed25519 key.
+    pub fn new(settings: Settings, keys: &[[u8; 48]], refresh: [u8; 32]) -> Result<Tokens, ServerError> {
+        let mut verifying = HashMap::new();
+        let mut public = JwkSet::default();
+        let mut last = None;
+        for key in keys {
+            let signing = EncodingKey::from_ed_der(key);
+            let mut jwk = Jwk::from_encoding_key(&signing, Algorithm::EdDSA).map_err(|e| crypto(&e))?;
+            let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|e| crypto(&e))?;
+            jwk.common.key_id = Some(kid.clone());
+            jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+            jwk.common.key_algorithm = Some(KeyAlgorithm::EdDSA);
+            verifying.insert(kid.clone(), DecodingKey::from_jwk(&jwk).map_err(|e| crypto(&e))?);
+            public.keys.push(jwk);
+            last = Some((kid, signing));
+        }
+        let (kid, signing) = last.ok_or_else(|| crypto(&"there is no signing key"))?;
+        let refresh = hmac::Key::new(hmac::HMAC_SHA256, &refresh);
+        Ok(Tokens { settings, kid, signing, verifying, public, refresh })
+    }
+
+    /// The public keys, for `/.well-known/jwks.json`.
+    pub fn public(&self) -> &JwkSet {
+        &self.public
+    }
+
+    /// Life of an access token in seconds.
+    pub fn access_s(&self) -> u64 {
+        self.settings.access_s
+    }
+
+    /// A signed access token.
+    ///
+    /// # Errors
+    /// [`ServerError::Crypto`].
+    pub fn issue(
+        &self,
+        sub: UserId,
+        role: Role,
+        branch: Option<BranchId>,
+        device: Option<DeviceId>,
+    ) -> Result<String, ServerError> {
+        let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
+        let claims = Claims {
+            iss: self.settings.issuer.clone(),
+            aud: self.settings.audience.clone(),
+            sub,
+            role,
+            branch,
+            device,
+            jti: Uuid::new_v4(),
+            nbf: now,
+            exp: now + self.settings.access_s,
+            iat: now,
+        };
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(self.kid.clone());
+        jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|e| crypto(&e))
+    }
+
+    /// What a token says, if every part of it holds.
+    ///
+    /// # Errors
+    /// Why not, for the log; the caller is told nothing but that it does not hold.
+    pub fn verify(&self, token: &str) -> Result<Claims, String> {
+        let header = jsonwebtoken::decode_header(token).map_err(|e| e.to_string())?;
+        if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
+            return Err("not an access token signed with EdDSA".into());
+        }
+        let key = header.kid.as_deref().and_then(|kid| self.verifying.get(kid)).ok_or("unknown key id")?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&self.settings.issuer]);
+        validation.set_audience(&[&self.settings.audience]);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        validation.validate_nbf = true;
+        validation.leeway = LEEWAY_S;
+        let claims: Claims = jsonwebtoken::decode(token, key, &validation).map_err(|e| e.to_string())?.claims;
+        // A key shared with something that signs longer-lived tokens must not open this door.
+        if claims.exp.saturating_sub(claims.iat) > 900 || claims.iat > claims.exp {
+            return Err("lives longer than 15 minutes".into());
+        }
+        Ok(claims)
+    }
+
+    /// A new refresh token: 256 random bits.
+    ///
+    /// # Errors
+    /// [`ServerError::Random`].
+    pub fn new_refresh(&self) -> Result<String, ServerError> {
+        Ok(hex::encode(random::<32>()?))
+    }
+
+    /// The token that follows this one. Derived rather than drawn, so that a device whose answer was
+    /// lost gets the same one again though only hashes are stored; without the server's secret it
+    /// cannot be told from random.
+    pub fn next_refresh(&self, token: &str) -> String {
+        hex::encode(hmac::sign(&self.refresh, token.as_bytes()))
+    }
+
+    /// What is stored of a refresh token.
+    pub fn refresh_hash(token: &str) -> Hash {
+        Hash::of(token.as_bytes())
+    }
+}
+
+fn crypto(error: &dyn std::fmt::Display) -> ServerError {
+    ServerError::Crypto { doing: "use the signing keys", what: error.to_string() }
+}

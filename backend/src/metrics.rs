@@ -1,0 +1,114 @@
+//! What is counted, for Prometheus. One registry per server, so that several can run in a process.
+
+use metrics::{Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use std::time::Duration;
+use vereda_domain::api::QuarantineReason;
+use vereda_scoring::bundle::Group;
+
+const METADATA: Metadata<'static> = Metadata::new("vereda_server", Level::INFO, None);
+const SECONDS: &str = "vereda_http_request_seconds";
+/// Bounds of the request time's histogram, in seconds.
+const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
+
+/// The server's counters.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// A registry with nothing counted.
+    ///
+    /// # Errors
+    /// Never with the bounds above, says the exporter's contract.
+    pub fn new() -> Result<Metrics, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(SECONDS.to_owned()), &BUCKETS)?
+            .build_recorder();
+        let handle = recorder.handle();
+        let describe = |name: &'static str, text: &'static str| {
+            recorder.describe_counter(name.into(), None, text.into());
+        };
+        describe("vereda_predictions_total", "Scores stored, by model version, group and source");
+        describe("vereda_rescore_mismatches_total", "Assessments whose score differs when computed again");
+        describe("vereda_events_total", "Events received for the first time, by outcome");
+        describe("vereda_sign_in_failures_total", "Sign-ins refused, by reason");
+        describe("vereda_refresh_reuse_total", "Sessions revoked because a refresh token came twice");
+        recorder.describe_histogram(
+            SECONDS.into(),
+            None,
+            "Time to answer, by route, method and status".into(),
+        );
+        Ok(Metrics { recorder, handle })
+    }
+
+    /// The text that Prometheus reads.
+    pub fn render(&self) -> String {
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+
+    fn count(&self, name: &'static str, labels: Vec<Label>) {
+        self.recorder.register_counter(&Key::from_parts(name, labels), &METADATA).increment(1);
+    }
+
+    /// A request was answered.
+    pub fn request(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let labels = vec![
+            Label::new("route", route.to_owned()),
+            Label::new("method", method.to_owned()),
+            Label::new("status", status.to_string()),
+        ];
+        self.recorder
+            .register_histogram(&Key::from_parts(SECONDS, labels), &METADATA)
+            .record(took.as_secs_f64());
+    }
+
+    /// A score was stored.
+    pub fn prediction(&self, source: &'static str, version: u32, group: Group) {
+        let labels = vec![
+            Label::new("source", source),
+            Label::new("model_version", version.to_string()),
+            Label::new("group", group.as_str()),
+        ];
+        self.count("vereda_predictions_total", labels);
+    }
+
+    /// An assessment's score differs when computed again.
+    pub fn rescore_mismatch(&self, version: u32) {
+        self.count("vereda_rescore_mismatches_total", vec![Label::new("model_version", version.to_string())]);
+    }
+
+    /// An event was stored.
+    pub fn event(&self, quarantined: Option<QuarantineReason>) {
+        let outcome = match quarantined {
+            None => "stored",
+            Some(QuarantineReason::UnknownKind) => "quarantined_unknown_kind",
+            Some(QuarantineReason::Malformed) => "quarantined_malformed",
+            Some(QuarantineReason::Foreign) => "quarantined_foreign",
+            Some(QuarantineReason::NotAllowed) => "quarantined_not_allowed",
+            Some(QuarantineReason::UnknownRecord) => "quarantined_unknown_record",
+            Some(QuarantineReason::Contradiction) => "quarantined_contradiction",
+        };
+        self.count("vereda_events_total", vec![Label::new("outcome", outcome)]);
+    }
+
+    /// A sign-in was refused.
+    pub fn sign_in_failure(&self, reason: &'static str) {
+        self.count("vereda_sign_in_failures_total", vec![Label::new("reason", reason)]);
+    }
+
+    /// A session was revoked because a refresh token came twice.
+    pub fn refresh_reuse(&self) {
+        self.count("vereda_refresh_reuse_total", Vec::new());
+    }
+}

@@ -1,0 +1,174 @@
+//! Starting and stopping.
+
+use crate::config::Config;
+use crate::error::ServerError;
+use crate::http::{App, Shared, metrics_router, router};
+use crate::identity::keys;
+use crate::identity::passwords::Passwords;
+use crate::identity::people::People;
+use crate::identity::throttle::Throttle;
+use crate::identity::tokens::Tokens;
+use crate::metrics::Metrics;
+use crate::models::Models;
+use crate::store::Store;
+use crate::store::sqlite::SqliteStore;
+use crate::sync::Sync;
+use axum::Router;
+use axum_server::Handle;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// A server that runs in this process. Dropping it leaves it running; see [`Running::shutdown`].
+pub struct Running {
+    /// Where the API listens.
+    pub api_addr: SocketAddr,
+    /// Where metrics and health listen.
+    pub metrics_addr: SocketAddr,
+    app: Shared,
+    api: Handle<SocketAddr>,
+    metrics: Handle<SocketAddr>,
+    tasks: Vec<JoinHandle<std::io::Result<()>>>,
+}
+
+/// Opens the store and the keys; everything but the listeners.
+///
+/// # Errors
+/// See [`ServerError`].
+pub fn open(config: Config) -> Result<Shared, ServerError> {
+    config.check()?;
+    keys::make_folder(&config.data_dir)?;
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(&SqliteStore::file_in(&config.data_dir), config.limits.readers)?);
+    let signing = keys::signing_keys(&config.data_dir)?;
+    let refresh = keys::refresh_secret(&config.data_dir)?;
+    let tokens = Tokens::new(config.tokens.clone(), &signing, refresh)?;
+    let metrics = Metrics::new().map_err(|e| ServerError::Config { what: e.to_string() })?;
+    let metrics = Arc::new(metrics);
+    let models = Arc::new(Models::new(store.clone()));
+    Ok(Arc::new(App {
+        tokens,
+        passwords: Passwords::new()?,
+        throttle: Throttle::new(config.sign_in.clone()),
+        sync: Sync::new(store.clone(), models.clone(), metrics.clone()),
+        models,
+        metrics,
+        store,
+        draining: AtomicBool::new(false),
+        config,
+    }))
+}
+
+/// Starts a server. When this returns, both addresses answer.
+///
+/// # Errors
+/// See [`ServerError`].
+pub async fn start(config: Config) -> Result<Running, ServerError> {
+    serve(open(config)?)
+}
+
+/// Starts listening for a server that was opened.
+///
+/// # Errors
+/// [`ServerError::Listen`].
+pub fn serve(app: Shared) -> Result<Running, ServerError> {
+    let (api_listener, api_addr) = listen(app.config.listen)?;
+    let (metrics_listener, metrics_addr) = listen(app.config.metrics_listen)?;
+    let (api, metrics) = (Handle::new(), Handle::new());
+    let tasks = vec![
+        spawn(api_listener, &app, api.clone(), router(app.clone()))?,
+        spawn(metrics_listener, &app, metrics.clone(), metrics_router(app.clone()))?,
+    ];
+    tracing::info!(%api_addr, %metrics_addr, "listening");
+    Ok(Running { api_addr, metrics_addr, app, api, metrics, tasks })
+}
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let failed = |source| ServerError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+fn spawn(
+    listener: TcpListener,
+    app: &Shared,
+    handle: Handle<SocketAddr>,
+    router: Router,
+) -> Result<JoinHandle<std::io::Result<()>>, ServerError> {
+    let address = app.config.listen;
+    let timeout = app.config.limits.header_timeout();
+    let mut server = axum_server::from_tcp(listener)
+        .map_err(|source| ServerError::Listen { address, source })?
+        .handle(handle)
+        .first_request_timeout(timeout);
+    server.http_builder().http1().header_read_timeout(timeout).max_headers(64);
+    server.http_builder().http2().max_header_list_size(16 * 1024).keep_alive_interval(timeout);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(tokio::spawn(server.serve(service)))
+}
+
+impl Running {
+    /// `http://` and the API's address.
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.api_addr)
+    }
+
+    /// `http://` and the address of metrics and health.
+    pub fn metrics_url(&self) -> String {
+        format!("http://{}", self.metrics_addr)
+    }
+
+    /// To add branches and people.
+    pub fn people(&self) -> People {
+        People::new(self.app.store.clone(), self.app.passwords.clone())
+    }
+
+    /// To publish models without going through HTTP.
+    pub fn models(&self) -> &Models {
+        &self.app.models
+    }
+
+    /// Stops taking connections, lets requests in flight finish within `limits.drain_ms`, and
+    /// returns when both listeners are closed.
+    pub async fn shutdown(self) {
+        self.app.draining.store(true, Ordering::Relaxed);
+        let drain = Duration::from_millis(self.app.config.limits.drain_ms);
+        self.api.graceful_shutdown(Some(drain));
+        for task in self.tasks {
+            // Metrics stay readable until the last request is answered.
+            if let Ok(Err(error)) = task.await {
+                tracing::error!(%error, "a listener failed");
+            }
+            self.metrics.graceful_shutdown(Some(Duration::from_millis(500)));
+        }
+        tracing::info!("stopped");
+    }
+
+    /// Runs until SIGTERM or SIGINT, then stops.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub async fn until_signal(self) -> std::io::Result<()> {
+        wait_for_signal().await?;
+        tracing::info!("stopping: requests in flight get to finish");
+        self.shutdown().await;
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,424 @@
+//! What the server keeps, as one trait per aggregate. Every method is one transaction.
+//!
+//! The traits know rows and sequences, not rules: what an event means, who may do what and what a
+//! score should be is decided above them, so a second database has only storage to get right. The
+//! suite in `tests/store_contract.rs` says what an implementation must hold.
+
+pub mod sqlite;
+
+use crate::error::StoreError;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use vereda_domain::api::{
+    BranchInfo, Change, Colleague, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest, Role,
+};
+use vereda_domain::event::{ChainHead, Hash};
+use vereda_domain::record::{Rank, Record, RecordKey};
+use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, UserId};
+use vereda_scoring::bundle::Group;
+
+/// What a store's methods give.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// All that the server keeps.
+pub trait Store: PeopleStore + SyncStore + ModelStore + HistoryStore {}
+impl<T: PeopleStore + SyncStore + ModelStore + HistoryStore> Store for T {}
+
+/// A user as stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// Their id.
+    pub id: UserId,
+    /// What they sign in with; compared as [`user_key`] makes it.
+    pub username: String,
+    /// What people call them.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Where, if anywhere.
+    pub branch: Option<BranchInfo>,
+    /// A PHC string.
+    pub password_hash: String,
+    /// Whether they may not sign in any more.
+    pub disabled: bool,
+}
+
+impl std::fmt::Debug for UserRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserRow").field("id", &self.id).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// A user name as it is compared: trimmed, lower case.
+pub fn user_key(username: &str) -> String {
+    username.trim().to_lowercase()
+}
+
+/// Whether something was added, or its name is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It is there now.
+    Added,
+    /// Another one has that name.
+    NameTaken,
+}
+
+/// A new session.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Names the chain of refresh tokens.
+    pub family: uuid::Uuid,
+    /// Whose.
+    pub user: UserId,
+    /// On which device, if any; enrolled if it is new.
+    pub device: Option<DeviceInfo>,
+    /// SHA-256 of the refresh token.
+    pub token: Hash,
+    /// Now.
+    pub now: Millis,
+    /// When the refresh token ends, unused.
+    pub expires: Millis,
+}
+
+/// Whether a session was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// It holds.
+    Opened,
+    /// The device is another user's.
+    DeviceOfAnother,
+}
+
+/// A refresh token presented to be exchanged.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// SHA-256 of the token presented.
+    pub presented: Hash,
+    /// SHA-256 of the one that follows it.
+    pub successor: Hash,
+    /// Now.
+    pub now: Millis,
+    /// When the successor ends, unused.
+    pub expires: Millis,
+    /// How long a used token may be presented again, while its successor was not used.
+    pub grace_ms: Millis,
+}
+
+/// What became of a refresh token presented.
+#[derive(Debug, Clone)]
+pub enum Rotated {
+    /// The successor holds now; so it does when the same token comes again within the grace time.
+    Exchanged {
+        /// Whose session.
+        user: UserRow,
+        /// On which device.
+        device: Option<DeviceId>,
+        /// Whether this was a repetition.
+        again: bool,
+    },
+    /// Used before: the whole family is revoked now.
+    Reused {
+        /// Whose session.
+        user: UserId,
+    },
+    /// Of a family that was revoked before.
+    Revoked,
+    /// The user was disabled.
+    Disabled,
+    /// Unknown, or too old.
+    Unknown,
+}
+
+/// Branches, users, devices and sessions.
+#[async_trait]
+pub trait PeopleStore: Send + Sync {
+    /// Adds a branch.
+    async fn add_branch(&self, branch: BranchInfo) -> Result<Added>;
+    /// Every branch, by name.
+    async fn branches(&self) -> Result<Vec<BranchInfo>>;
+    /// Adds a user; their branch must exist.
+    async fn add_user(&self, user: UserRow, now: Millis) -> Result<Added>;
+    /// By [`user_key`].
+    async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>>;
+    /// By id.
+    async fn user(&self, id: UserId) -> Result<Option<UserRow>>;
+    /// Everybody, by name.
+    async fn users(&self) -> Result<Vec<UserRow>>;
+    /// Everybody of a branch who is not disabled.
+    async fn colleagues(&self, branch: BranchId) -> Result<Vec<Colleague>>;
+    /// Disables a user and ends their sessions; `false` if there is no such user.
+    async fn disable_user(&self, username: &str, now: Millis) -> Result<bool>;
+    /// Opens a session and enrols its device.
+    async fn open_session(&self, session: NewSession) -> Result<Opened>;
+    /// Exchanges a refresh token.
+    async fn rotate(&self, rotation: Rotation) -> Result<Rotated>;
+    /// Ends the session of a refresh token, if there is one.
+    async fn close_session(&self, token: Hash, now: Millis) -> Result<()>;
+}
+
+/// An event as it is stored for the first time.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its place in the device's chain.
+    pub seq: u64,
+    /// The hash of `text`.
+    pub hash: Hash,
+    /// Exactly as received.
+    pub text: String,
+    /// Whether it was applied.
+    pub outcome: EventOutcome,
+    /// The record it changes, if that can be read.
+    pub key: Option<RecordKey>,
+    /// The record it waits for, if it is to be applied when that arrives.
+    pub waits_for: Option<RecordKey>,
+    /// The standing of its actor when it arrived.
+    pub rank: Rank,
+}
+
+/// An event that was stored earlier and waits for a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Whose chain.
+    pub device: DeviceId,
+    /// Its place there.
+    pub seq: u64,
+    /// Exactly as received.
+    pub text: String,
+    /// What it waits for.
+    pub waits_for: RecordKey,
+    /// The standing of its actor when it arrived.
+    pub rank: Rank,
+}
+
+/// An event stored earlier, as its repetition must be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its place in the chain.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Hash,
+    /// What became of it.
+    pub outcome: EventOutcome,
+}
+
+/// What is needed to decide on a push, all from one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The branch's sequence at that moment: the condition of [`Append::branch_seq`].
+    pub branch_seq: u64,
+    /// The end of the device's chain.
+    pub head: ChainHead,
+    /// The events of the chain in the range asked for.
+    pub stored: Vec<StoredEvent>,
+    /// The records asked for that exist, and those that waiting events change.
+    pub records: BTreeMap<RecordKey, Record>,
+    /// Events that wait for any of them, or for what those would bring.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A record with what pulls are filtered by.
+#[derive(Debug, Clone)]
+pub struct RecordRow {
+    /// The record as it is now.
+    pub record: Record,
+    /// The officer in whose portfolio it is.
+    pub owner: UserId,
+    /// The client it is about.
+    pub client: ClientId,
+}
+
+/// A client who moved to another officer's portfolio, with all that is about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reassigned {
+    /// Who.
+    pub client: ClientId,
+    /// From whose.
+    pub from: UserId,
+    /// To whose.
+    pub to: UserId,
+}
+
+/// What a push adds, all or nothing.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// In which branch.
+    pub branch: BranchId,
+    /// The branch's sequence must still be this.
+    pub branch_seq: u64,
+    /// Whose chain.
+    pub device: DeviceId,
+    /// The chain must still end here.
+    pub head: ChainHead,
+    /// What follows, without gaps.
+    pub events: Vec<NewEvent>,
+    /// Earlier events that are not waiting any more.
+    pub settled: Vec<(DeviceId, u64, EventOutcome)>,
+    /// Records as they are now, in the order in which they changed.
+    pub records: Vec<RecordRow>,
+    /// Clients who changed hands.
+    pub reassigned: Vec<Reassigned>,
+    /// The assessments among `records` as the history shows them, with when they were scored.
+    pub history: Vec<(Millis, HistoryEntry)>,
+    /// By the server's clock.
+    pub now: Millis,
+    /// The device's clock minus the server's.
+    pub drift_ms: Millis,
+}
+
+/// Whether a push was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// Durably.
+    Done,
+    /// Somebody else was faster: take a new [`Snapshot`].
+    Stale,
+}
+
+/// Which changes to bring.
+#[derive(Debug, Clone, Copy)]
+pub struct PullQuery {
+    /// Of which branch.
+    pub branch: BranchId,
+    /// Only of this officer's portfolio.
+    pub owner: Option<UserId>,
+    /// After this place in the branch's sequence.
+    pub cursor: u64,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// One page of changes.
+#[derive(Debug, Clone)]
+pub struct PullPage {
+    /// In the order of the branch's sequence.
+    pub changes: Vec<Change>,
+    /// Where to go on.
+    pub cursor: u64,
+    /// Whether there is more.
+    pub more: bool,
+}
+
+/// Chains of events, the records they add up to, and the order in which those changed.
+#[async_trait]
+pub trait SyncStore: Send + Sync {
+    /// The end of a device's chain.
+    async fn head(&self, device: DeviceId) -> Result<ChainHead>;
+    /// What is needed to decide on the events `first..=last` of a device.
+    async fn snapshot(
+        &self,
+        branch: BranchId,
+        device: DeviceId,
+        first: u64,
+        last: u64,
+        keys: Vec<RecordKey>,
+    ) -> Result<Snapshot>;
+    /// Adds a push. Every changed record takes the next place in the branch's sequence within the
+    /// same transaction, so that no cursor ever skips one.
+    async fn append(&self, append: Append) -> Result<Appended>;
+    /// Changes past a cursor. A cursor beyond the sequence (of a server restored from a backup)
+    /// starts over.
+    async fn pull(&self, query: PullQuery) -> Result<PullPage>;
+}
+
+/// A bundle to be published.
+#[derive(Debug, Clone)]
+pub struct NewModel {
+    /// What is said about it.
+    pub manifest: ModelManifest,
+    /// Exactly as published.
+    pub bytes: Vec<u8>,
+}
+
+/// Whether a bundle was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Published {
+    /// It is the newest now.
+    New(ModelManifest),
+    /// The same bytes were published before.
+    Already(ModelManifest),
+    /// The newest version is not below it.
+    NotAbove {
+        /// The newest version.
+        newest: u32,
+    },
+}
+
+/// Published models.
+#[async_trait]
+pub trait ModelStore: Send + Sync {
+    /// Publishes a bundle if its version is above every other.
+    async fn publish_model(&self, model: NewModel) -> Result<Published>;
+    /// Every version, newest first.
+    async fn models(&self) -> Result<Vec<ModelManifest>>;
+    /// The newest version.
+    async fn current_model(&self) -> Result<Option<ModelManifest>>;
+    /// One version's bytes.
+    async fn model_bytes(&self, version: u32) -> Result<Option<(ModelManifest, Vec<u8>)>>;
+}
+
+/// Whose scores somebody may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryScope {
+    /// Everything.
+    All,
+    /// One branch.
+    Branch(BranchId),
+    /// What one user, or one system, scored.
+    Officer(UserId),
+}
+
+/// What to look for in the history.
+#[derive(Debug, Clone)]
+pub struct HistoryFilter {
+    /// What may be seen at all.
+    pub scope: HistoryScope,
+    /// Of this client.
+    pub client: Option<ClientId>,
+    /// Of the client that a caller calls so.
+    pub client_ref: Option<String>,
+    /// By this officer.
+    pub officer: Option<UserId>,
+    /// In this branch.
+    pub branch: Option<BranchId>,
+    /// In this group.
+    pub group: Option<Group>,
+    /// By this version.
+    pub model_version: Option<u32>,
+    /// Scored at or after.
+    pub from: Option<Millis>,
+    /// Scored before.
+    pub to: Option<Millis>,
+    /// Older than this one.
+    pub after: Option<HistoryKey>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A place in the history, which is ordered by time and id, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryKey {
+    /// When it was scored.
+    pub scored_ms: Millis,
+    /// Its id.
+    pub id: AssessmentId,
+}
+
+/// An entry with its place.
+#[derive(Debug, Clone)]
+pub struct HistoryRow {
+    /// Where it stands.
+    pub key: HistoryKey,
+    /// What it says.
+    pub entry: HistoryEntry,
+}
+
+/// Every score, from the field and through the API.
+#[async_trait]
+pub trait HistoryStore: Send + Sync {
+    /// Adds a score made by the server.
+    async fn add_history(&self, scored_ms: Millis, entry: HistoryEntry, now: Millis) -> Result<()>;
+    /// Entries, newest first.
+    async fn history(&self, filter: HistoryFilter) -> Result<Vec<HistoryRow>>;
+    /// One entry, if it may be seen.
+    async fn history_entry(&self, id: AssessmentId, scope: HistoryScope) -> Result<Option<HistoryEntry>>;
+}

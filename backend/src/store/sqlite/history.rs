@@ -1,0 +1,132 @@
+//! Every score.
+
+use super::rows::{all, first, from_json, run, to_json};
+use super::{SqliteStore, database};
+use crate::clock::rfc3339;
+use crate::store::*;
+use rusqlite::types::Value;
+use rusqlite::{Row, Transaction, params, params_from_iter};
+
+#[async_trait]
+impl HistoryStore for SqliteStore {
+    async fn add_history(&self, scored_ms: Millis, entry: HistoryEntry, now: Millis) -> Result<()> {
+        self.write("store a score", move |t| put(t, scored_ms, &entry, now)).await
+    }
+
+    async fn history(&self, filter: HistoryFilter) -> Result<Vec<HistoryRow>> {
+        self.read("search the history", move |t| {
+            let (sql, parameters) = search(&filter);
+            all(t, "search the history", &sql, params_from_iter(parameters), row)
+        })
+        .await
+    }
+
+    async fn history_entry(&self, id: AssessmentId, scope: HistoryScope) -> Result<Option<HistoryEntry>> {
+        self.read("find a score", move |t| {
+            let mut conditions = Conditions::default();
+            conditions.add("id = ?", blob(id.0));
+            conditions.scope(scope);
+            let sql = format!("SELECT scored_ms, received_ms, body FROM history{}", conditions.sql());
+            Ok(first(t, "find a score", &sql, params_from_iter(conditions.values), row)?.map(|row| row.entry))
+        })
+        .await
+    }
+}
+
+/// Adds an entry, or brings one up to date; when it was received stays as it was.
+pub fn put(t: &Transaction<'_>, scored_ms: Millis, entry: &HistoryEntry, now: Millis) -> Result<()> {
+    let sql = "INSERT INTO history(id, scored_ms, received_ms, client, client_ref, officer, branch, risk_group, \
+               model_version, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+               ON CONFLICT(id) DO UPDATE SET body = excluded.body";
+    let parameters = params![
+        entry.id.0,
+        scored_ms,
+        now,
+        entry.client.map(|c| c.0),
+        entry.client_ref,
+        entry.officer.0,
+        entry.branch.map(|b| b.0),
+        entry.group.as_str(),
+        entry.model.version,
+        to_json("history entry", entry)?
+    ];
+    run(t, "store a score", sql, parameters).map(|_| ())
+}
+
+fn row(row: &Row<'_>) -> Result<HistoryRow> {
+    let get = |e| database("read a history entry", e);
+    let scored_ms: Millis = row.get(0).map_err(get)?;
+    let received_ms: Millis = row.get(1).map_err(get)?;
+    let body: String = row.get(2).map_err(get)?;
+    let mut entry: HistoryEntry = from_json("history entry", &body)?;
+    entry.received_at = rfc3339(received_ms);
+    Ok(HistoryRow { key: HistoryKey { scored_ms, id: entry.id }, entry })
+}
+
+#[derive(Default)]
+struct Conditions {
+    clauses: Vec<&'static str>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn add(&mut self, clause: &'static str, value: Value) {
+        self.clauses.push(clause);
+        self.values.push(value);
+    }
+
+    fn scope(&mut self, scope: HistoryScope) {
+        match scope {
+            HistoryScope::All => {}
+            HistoryScope::Branch(branch) => self.add("branch = ?", blob(branch.0)),
+            HistoryScope::Officer(officer) => self.add("officer = ?", blob(officer.0)),
+        }
+    }
+
+    fn sql(&self) -> String {
+        if self.clauses.is_empty() { String::new() } else { format!(" WHERE {}", self.clauses.join(" AND ")) }
+    }
+}
+
+fn blob(id: uuid::Uuid) -> Value {
+    Value::Blob(id.as_bytes().to_vec())
+}
+
+fn search(filter: &HistoryFilter) -> (String, Vec<Value>) {
+    let mut conditions = Conditions::default();
+    conditions.scope(filter.scope);
+    if let Some(client) = filter.client {
+        conditions.add("client = ?", blob(client.0));
+    }
+    if let Some(client_ref) = &filter.client_ref {
+        conditions.add("client_ref = ?", Value::Text(client_ref.clone()));
+    }
+    if let Some(officer) = filter.officer {
+        conditions.add("officer = ?", blob(officer.0));
+    }
+    if let Some(branch) = filter.branch {
+        conditions.add("branch = ?", blob(branch.0));
+    }
+    if let Some(group) = filter.group {
+        conditions.add("risk_group = ?", Value::Text(group.as_str().to_owned()));
+    }
+    if let Some(version) = filter.model_version {
+        conditions.add("model_version = ?", Value::Integer(i64::from(version)));
+    }
+    if let Some(from) = filter.from {
+        conditions.add("scored_ms >= ?", Value::Integer(from));
+    }
+    if let Some(to) = filter.to {
+        conditions.add("scored_ms < ?", Value::Integer(to));
+    }
+    if let Some(after) = filter.after {
+        conditions.add("(scored_ms, id) < (?, ?)", Value::Integer(after.scored_ms));
+        conditions.values.push(blob(after.id.0));
+    }
+    let sql = format!(
+        "SELECT scored_ms, received_ms, body FROM history{} ORDER BY scored_ms DESC, id DESC LIMIT {}",
+        conditions.sql(),
+        filter.limit
+    );
+    (sql, conditions.values)
+}

@@ -1,0 +1,247 @@
+//! The store on SQLite: one thread that writes, in groups; a few connections that read.
+//!
+//! WAL with `synchronous=FULL`: what is answered for has reached the disk. Writers that wait for
+//! each other share one commit, so a burst of pushes costs few flushes.
+
+mod history;
+mod models;
+mod people;
+mod rows;
+mod sync;
+
+use super::Result;
+use crate::error::StoreError;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use tokio::sync::{Semaphore, oneshot};
+
+/// Schema changes, in order; the file's `user_version` says how many it has had.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// The most jobs that share one commit.
+const GROUP: usize = 64;
+
+/// What a job in the group came to, to be told once the group is committed.
+type Reply = Box<dyn FnOnce(std::result::Result<(), &str>) + Send>;
+type Job = Box<dyn FnOnce(&Transaction<'_>) -> Reply + Send>;
+
+/// The embedded store.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: mpsc::Sender<Job>,
+    readers: Arc<Readers>,
+}
+
+#[derive(Debug)]
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl SqliteStore {
+    /// Opens the database in this file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] for a file of a newer program, else [`StoreError::Database`].
+    pub fn open(path: &Path, readers: usize) -> Result<SqliteStore> {
+        let mut connection = Connection::open(path).map_err(|e| database("open the database", e))?;
+        prepare(&mut connection)?;
+        let idle = (0..readers.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>>>()?;
+        let permits = Semaphore::new(idle.len());
+        let (writer, jobs) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("vereda-writer".into())
+            .spawn(move || write_loop(connection, &jobs))
+            .map_err(|e| StoreError::Database { doing: "start the writer", source: e.into() })?;
+        Ok(SqliteStore { writer, readers: Arc::new(Readers { idle: Mutex::new(idle), permits }) })
+    }
+
+    /// The file's usual place in a data folder.
+    pub fn file_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("vereda.db")
+    }
+
+    /// Runs one transaction on the writer and waits until it is durable.
+    async fn write<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel::<Result<T>>();
+        let job: Job = Box::new(move |transaction| {
+            let done = std::panic::catch_unwind(AssertUnwindSafe(|| in_savepoint(transaction, work)))
+                .unwrap_or_else(|_| {
+                    // The savepoint is still open; what it did must not be committed with the others.
+                    let _ = transaction.execute_batch("ROLLBACK TO job; RELEASE job");
+                    Err(StoreError::Database { doing, source: "the operation panicked".into() })
+                });
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => done,
+                    Err(why) => {
+                        done.and_then(|_| Err(StoreError::Database { doing, source: why.to_owned().into() }))
+                    }
+                };
+                // Whoever asked may have gone away; the work is done all the same.
+                let _ = answer.send(result);
+            })
+        });
+        self.writer.send(job).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs one reading transaction: all of it sees one moment.
+    async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let readers = self.readers.clone();
+        let _permit = self.readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let task = tokio::task::spawn_blocking(move || {
+            let taken = lock(&readers.idle).pop();
+            let Some(mut connection) = taken else { return Err(StoreError::Closed) };
+            let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                let transaction = connection.transaction().map_err(|e| database(doing, e))?;
+                work(&transaction)
+            }));
+            lock(&readers.idle).push(connection);
+            result.unwrap_or_else(|_| {
+                Err(StoreError::Database { doing, source: "the operation panicked".into() })
+            })
+        });
+        task.await.map_err(|e| StoreError::Database { doing, source: e.into() })?
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn database(doing: &'static str, source: rusqlite::Error) -> StoreError {
+    StoreError::Database { doing, source: source.into() }
+}
+
+fn in_savepoint<T>(
+    transaction: &Transaction<'_>,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+) -> Result<T> {
+    let step = |sql: &str| transaction.execute_batch(sql).map_err(|e| database("write", e));
+    step("SAVEPOINT job")?;
+    let done = work(transaction);
+    match &done {
+        Ok(_) => step("RELEASE job")?,
+        Err(_) => step("ROLLBACK TO job; RELEASE job")?,
+    }
+    done
+}
+
+fn write_loop(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
+    while let Ok(first) = jobs.recv() {
+        let mut replies = Vec::new();
+        let committed = (|| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            replies.push(first(&transaction));
+            while replies.len() < GROUP {
+                let Ok(next) = jobs.try_recv() else { break };
+                replies.push(next(&transaction));
+            }
+            transaction.commit()
+        })();
+        if let Err(error) = &committed {
+            tracing::error!(%error, "a group of writes could not be committed");
+        }
+        let why = committed.map_err(|e| e.to_string());
+        for reply in replies {
+            reply(why.as_ref().map(|()| ()).map_err(String::as_str));
+        }
+    }
+}
+
+fn prepare(connection: &mut Connection) -> Result<()> {
+    let doing = "prepare the database";
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA busy_timeout = 5000;",
+        )
+        .map_err(|e| database(doing, e))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|e| database(doing, e))?;
+    let found: i64 = transaction
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|e| database("read the schema version", e))?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration).map_err(|e| database("migrate the database", e))?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(|e| database(doing, e))?;
+    transaction.commit().map_err(|e| database(doing, e))
+}
+
+fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|e| database("open the database to read", e))?;
+    connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(|e| database("prepare a reader", e))?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_a_newer_program_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = SqliteStore::file_in(dir.path());
+        drop(SqliteStore::open(&path, 1).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(connection);
+        let before = std::fs::read(&path).unwrap();
+        match SqliteStore::open(&path, 1) {
+            Err(StoreError::Newer { found: 99, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_or_panics_takes_nothing_else_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&SqliteStore::file_in(dir.path()), 1).unwrap();
+        let insert = |id: u8| {
+            move |t: &Transaction<'_>| {
+                t.execute("INSERT INTO branches(id, name) VALUES (?1, ?2)", (vec![id; 16], format!("b{id}")))
+                    .map_err(|e| database("test", e))
+            }
+        };
+        let (good, bad, panicked) = tokio::join!(
+            store.write("test", insert(1)),
+            store.write("test", move |t| {
+                insert(2)(t)?;
+                Err::<(), _>(StoreError::Closed)
+            }),
+            store.write::<()>("test", move |t| {
+                insert(3)(t)?;
+                panic!("on purpose")
+            }),
+        );
+        assert!(good.is_ok() && bad.is_err() && panicked.is_err());
+        let names: i64 = store
+            .read("test", |t| {
+                t.query_row("SELECT count(*) FROM branches", [], |r| r.get(0))
+                    .map_err(|e| database("test", e))
+            })
+            .await
+            .unwrap();
+        assert_eq!(names, 1);
+    }
+}

@@ -1,0 +1,237 @@
+//! Branches, users, devices and sessions.
+
+use super::rows::{USER, all, first, hash, role_of, run, user};
+use super::{SqliteStore, database};
+use crate::store::*;
+use rusqlite::{Transaction, params};
+use uuid::Uuid;
+
+#[async_trait]
+impl PeopleStore for SqliteStore {
+    async fn add_branch(&self, branch: BranchInfo) -> Result<Added> {
+        self.write("add a branch", move |t| {
+            let sql = "INSERT INTO branches(id, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+            let added = run(t, "add a branch", sql, params![branch.id.0, branch.name])?;
+            Ok(if added == 1 { Added::Added } else { Added::NameTaken })
+        })
+        .await
+    }
+
+    async fn branches(&self) -> Result<Vec<BranchInfo>> {
+        self.read("list branches", |t| {
+            let doing = "list branches";
+            all(t, doing, "SELECT id, name FROM branches ORDER BY name", [], |row| {
+                let id: Uuid = row.get(0).map_err(|e| database(doing, e))?;
+                Ok(BranchInfo { id: BranchId(id), name: row.get(1).map_err(|e| database(doing, e))? })
+            })
+        })
+        .await
+    }
+
+    async fn add_user(&self, user: UserRow, now: Millis) -> Result<Added> {
+        self.write("add a user", move |t| {
+            let added = run(
+                t,
+                "add a user",
+                "INSERT INTO users(id, username, username_key, name, role, branch, password_hash, disabled_ms, \
+                 created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+                params![
+                    user.id.0,
+                    user.username,
+                    user_key(&user.username),
+                    user.name,
+                    user.role.as_str(),
+                    user.branch.as_ref().map(|b| b.id.0),
+                    user.password_hash,
+                    user.disabled.then_some(now),
+                    now
+                ],
+            )?;
+            Ok(if added == 1 { Added::Added } else { Added::NameTaken })
+        })
+        .await
+    }
+
+    async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>> {
+        let key = user_key(username);
+        self.read("find a user", move |t| {
+            let sql = format!(
+                "SELECT {USER} FROM users u LEFT JOIN branches b ON b.id = u.branch WHERE u.username_key = ?1"
+            );
+            first(t, "find a user", &sql, [key], user)
+        })
+        .await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<UserRow>> {
+        self.read("find a user", move |t| user_in(t, id)).await
+    }
+
+    async fn users(&self) -> Result<Vec<UserRow>> {
+        self.read("list users", |t| {
+            let sql = format!(
+                "SELECT {USER} FROM users u LEFT JOIN branches b ON b.id = u.branch ORDER BY u.username_key"
+            );
+            all(t, "list users", &sql, [], user)
+        })
+        .await
+    }
+
+    async fn colleagues(&self, branch: BranchId) -> Result<Vec<Colleague>> {
+        self.read("list colleagues", move |t| {
+            let doing = "list colleagues";
+            let get = |e| database(doing, e);
+            let sql = "SELECT id, name, role FROM users WHERE branch = ?1 AND disabled_ms IS NULL ORDER BY name, id";
+            all(t, doing, sql, [branch.0], |row| {
+                let role: String = row.get(2).map_err(get)?;
+                Ok(Colleague {
+                    id: UserId(row.get(0).map_err(get)?),
+                    name: row.get(1).map_err(get)?,
+                    role: role_of(&role)?,
+                })
+            })
+        })
+        .await
+    }
+
+    async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
+        let key = user_key(username);
+        self.write("disable a user", move |t| {
+            let doing = "disable a user";
+            let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, ?2) WHERE username_key = ?1";
+            let found = run(t, doing, sql, params![key, now])? == 1;
+            let sql = "UPDATE families SET revoked_ms = coalesce(revoked_ms, ?2) \
+                       WHERE user = (SELECT id FROM users WHERE username_key = ?1)";
+            run(t, doing, sql, params![key, now])?;
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn open_session(&self, session: NewSession) -> Result<Opened> {
+        self.write("open a session", move |t| open_session(t, &session)).await
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<Rotated> {
+        self.write("exchange a refresh token", move |t| rotate(t, &rotation)).await
+    }
+
+    async fn close_session(&self, token: Hash, now: Millis) -> Result<()> {
+        self.write("close a session", move |t| {
+            let sql = "UPDATE families SET revoked_ms = coalesce(revoked_ms, ?2) \
+                       WHERE id = (SELECT family FROM refresh_tokens WHERE hash = ?1)";
+            run(t, "close a session", sql, params![token.0, now]).map(|_| ())
+        })
+        .await
+    }
+}
+
+fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
+    let sql = format!("SELECT {USER} FROM users u LEFT JOIN branches b ON b.id = u.branch WHERE u.id = ?1");
+    first(t, "find a user", &sql, [id.0], user)
+}
+
+fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
+    let doing = "open a session";
+    if let Some(device) = &session.device {
+        run(
+            t,
+            doing,
+            "INSERT INTO devices(id, user, name, platform, enrolled_ms, seen_ms, head_hash) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT(id) DO UPDATE \
+             SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms \
+             WHERE user = excluded.user",
+            params![device.id.0, session.user.0, device.name, device.platform, session.now, Hash::ZERO.0],
+        )?;
+        let sql = "SELECT user FROM devices WHERE id = ?1";
+        let owner: Option<Uuid> =
+            first(t, doing, sql, [device.id.0], |row| row.get(0).map_err(|e| database(doing, e)))?;
+        if owner != Some(session.user.0) {
+            return Ok(Opened::DeviceOfAnother);
+        }
+    }
+    run(
+        t,
+        doing,
+        "INSERT INTO families(id, user, device, opened_ms) VALUES (?1, ?2, ?3, ?4)",
+        params![session.family, session.user.0, session.device.as_ref().map(|d| d.id.0), session.now],
+    )?;
+    add_token(t, &session.token, session.family, session.now, session.expires)?;
+    // Tokens that ended long ago say nothing any more; a reuse of one reads as unknown.
+    let week = 7 * 24 * 3600 * 1000;
+    let sql = "DELETE FROM refresh_tokens WHERE expires_ms < ?1 AND family IN \
+               (SELECT id FROM families WHERE user = ?2)";
+    run(t, doing, sql, params![session.now - week, session.user.0])?;
+    Ok(Opened::Opened)
+}
+
+fn add_token(t: &Transaction<'_>, token: &Hash, family: Uuid, now: Millis, expires: Millis) -> Result<()> {
+    let sql = "INSERT INTO refresh_tokens(hash, family, issued_ms, expires_ms) VALUES (?1, ?2, ?3, ?4)";
+    run(t, "store a refresh token", sql, params![token.0, family, now, expires]).map(|_| ())
+}
+
+struct Token {
+    family: Uuid,
+    expires: Millis,
+    used: Option<Millis>,
+    successor: Option<Hash>,
+    user: UserId,
+    device: Option<DeviceId>,
+    revoked: bool,
+}
+
+fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
+    let doing = "find a refresh token";
+    let get = |e| database(doing, e);
+    let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.user, f.device, f.revoked_ms \
+               FROM refresh_tokens r JOIN families f ON f.id = r.family WHERE r.hash = ?1";
+    first(t, doing, sql, [token.0], |row| {
+        Ok(Token {
+            family: row.get(0).map_err(get)?,
+            expires: row.get(1).map_err(get)?,
+            used: row.get(2).map_err(get)?,
+            successor: row.get::<_, Option<Vec<u8>>>(3).map_err(get)?.map(hash).transpose()?,
+            user: UserId(row.get(4).map_err(get)?),
+            device: row.get::<_, Option<Uuid>>(5).map_err(get)?.map(DeviceId),
+            revoked: row.get::<_, Option<i64>>(6).map_err(get)?.is_some(),
+        })
+    })
+}
+
+fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
+    let doing = "exchange a refresh token";
+    let Some(token) = token_in(t, &rotation.presented)? else { return Ok(Rotated::Unknown) };
+    let Some(user) = user_in(t, token.user)? else { return Ok(Rotated::Unknown) };
+    if user.disabled {
+        return Ok(Rotated::Disabled);
+    }
+    if token.revoked {
+        return Ok(Rotated::Revoked);
+    }
+    let device = token.device;
+    if let Some(used) = token.used {
+        let successor_unused = match token.successor {
+            Some(successor) => token_in(t, &successor)?.is_some_and(|s| s.used.is_none()),
+            None => false,
+        };
+        if successor_unused
+            && token.successor == Some(rotation.successor)
+            && rotation.now - used <= rotation.grace_ms
+        {
+            return Ok(Rotated::Exchanged { user, device, again: true });
+        }
+        let sql = "UPDATE families SET revoked_ms = ?2 WHERE id = ?1";
+        run(t, doing, sql, params![token.family, rotation.now])?;
+        return Ok(Rotated::Reused { user: user.id });
+    }
+    if token.expires <= rotation.now {
+        return Ok(Rotated::Unknown);
+    }
+    let sql = "UPDATE refresh_tokens SET used_ms = ?2, successor = ?3 WHERE hash = ?1";
+    run(t, doing, sql, params![rotation.presented.0, rotation.now, rotation.successor.0])?;
+    add_token(t, &rotation.successor, token.family, rotation.now, rotation.expires)?;
+    if let Some(device) = device {
+        run(t, doing, "UPDATE devices SET seen_ms = ?2 WHERE id = ?1", params![device.0, rotation.now])?;
+    }
+    Ok(Rotated::Exchanged { user, device, again: false })
+}

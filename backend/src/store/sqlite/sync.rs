@@ -1,0 +1,279 @@
+//! Chains of events, records, and the order of their changes.
+
+use super::rows::{
+    all, first, from_json, hash, key_of, key_parts, rank_name, rank_of, record_key, run, to_i64, to_json,
+    to_u64,
+};
+use super::{SqliteStore, database};
+use crate::error::StoreError;
+use crate::store::*;
+use rusqlite::{Transaction, params};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+#[async_trait]
+impl SyncStore for SqliteStore {
+    async fn head(&self, device: DeviceId) -> Result<ChainHead> {
+        self.read("find the end of a chain", move |t| head_in(t, device)).await
+    }
+
+    async fn snapshot(
+        &self,
+        branch: BranchId,
+        device: DeviceId,
+        first: u64,
+        last: u64,
+        keys: Vec<RecordKey>,
+    ) -> Result<Snapshot> {
+        self.read("take a snapshot", move |t| {
+            let stored = stored_in(t, device, first, last)?;
+            let (records, waiting) = records_and_waiting(t, keys)?;
+            Ok(Snapshot {
+                branch_seq: branch_seq(t, branch)?,
+                head: head_in(t, device)?,
+                stored,
+                records,
+                waiting,
+            })
+        })
+        .await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended> {
+        self.write("store a push", move |t| append_in(t, &append)).await
+    }
+
+    async fn pull(&self, query: PullQuery) -> Result<PullPage> {
+        self.read("read changes", move |t| pull_in(t, query)).await
+    }
+}
+
+fn branch_seq(t: &Transaction<'_>, branch: BranchId) -> Result<u64> {
+    let doing = "find a branch";
+    first(t, doing, "SELECT seq FROM branches WHERE id = ?1", [branch.0], |row| {
+        Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?))
+    })?
+    .ok_or_else(|| StoreError::corrupt("branch", "not there"))
+}
+
+fn head_in(t: &Transaction<'_>, device: DeviceId) -> Result<ChainHead> {
+    let doing = "find the end of a chain";
+    let found =
+        first(t, doing, "SELECT head_seq, head_hash FROM devices WHERE id = ?1", [device.0], |row| {
+            let seq = to_u64(row.get(0).map_err(|e| database(doing, e))?);
+            Ok(ChainHead { seq, hash: hash(row.get(1).map_err(|e| database(doing, e))?)? })
+        })?;
+    Ok(found.unwrap_or(ChainHead::EMPTY))
+}
+
+fn stored_in(t: &Transaction<'_>, device: DeviceId, first: u64, last: u64) -> Result<Vec<StoredEvent>> {
+    let doing = "find stored events";
+    let get = |e| database(doing, e);
+    let sql =
+        "SELECT seq, hash, outcome FROM events WHERE device = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
+    all(t, doing, sql, params![device.0, to_i64(first), to_i64(last)], |row| {
+        let outcome: String = row.get(2).map_err(get)?;
+        Ok(StoredEvent {
+            seq: to_u64(row.get(0).map_err(get)?),
+            hash: hash(row.get(1).map_err(get)?)?,
+            outcome: from_json("outcome", &outcome)?,
+        })
+    })
+}
+
+type Found = (BTreeMap<RecordKey, Record>, Vec<Waiting>);
+
+/// The records asked for, the events that wait for them, the records those change, and so on.
+fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Result<Found> {
+    let doing = "find records";
+    let get = |e| database(doing, e);
+    let mut queue = keys;
+    let mut seen = BTreeSet::new();
+    let (mut records, mut waiting) = (BTreeMap::new(), Vec::new());
+    while let Some(key) = queue.pop() {
+        if !seen.insert(key) {
+            continue;
+        }
+        let (kind, id) = key_parts(key);
+        let sql = "SELECT body FROM records WHERE kind = ?1 AND id = ?2";
+        let body: Option<String> = first(t, doing, sql, params![kind, id], |row| row.get(0).map_err(get))?;
+        if let Some(body) = body {
+            records.insert(key, from_json("record", &body)?);
+        }
+        let sql = "SELECT device, seq, text, rank, key_kind, key_id FROM events \
+                   WHERE waits_id = ?2 AND waits_kind = ?1 ORDER BY received_ms, device, seq";
+        let found = all(t, doing, sql, params![kind, id], |row| {
+            let rank: String = row.get(3).map_err(get)?;
+            let waiting = Waiting {
+                device: DeviceId(row.get(0).map_err(get)?),
+                seq: to_u64(row.get(1).map_err(get)?),
+                text: row.get(2).map_err(get)?,
+                waits_for: key,
+                rank: rank_of(&rank)?,
+            };
+            let kind: Option<String> = row.get(4).map_err(get)?;
+            let id: Option<Uuid> = row.get(5).map_err(get)?;
+            Ok((waiting, kind.zip(id).map(|(kind, id)| key_of(&kind, id)).transpose()?))
+        })?;
+        for (event, changes) in found {
+            waiting.push(event);
+            queue.extend(changes);
+        }
+    }
+    Ok((records, waiting))
+}
+
+fn append_in(t: &Transaction<'_>, append: &Append) -> Result<Appended> {
+    let doing = "store a push";
+    let mut seq = branch_seq(t, append.branch)?;
+    if seq != append.branch_seq || head_in(t, append.device)? != append.head {
+        return Ok(Appended::Stale);
+    }
+    let mut next = || {
+        seq += 1;
+        to_i64(seq)
+    };
+    // Even a push that changes no record moves the sequence on: it may have left events waiting, and
+    // whoever decides at the same time must see them.
+    next();
+    for event in &append.events {
+        add_event(t, append, event)?;
+    }
+    for (device, seq, outcome) in &append.settled {
+        let sql = "UPDATE events SET outcome = ?3, quarantined = ?4, waits_kind = NULL, waits_id = NULL \
+                   WHERE device = ?1 AND seq = ?2";
+        let quarantined = *outcome != EventOutcome::Stored;
+        run(t, doing, sql, params![device.0, to_i64(*seq), to_json("outcome", outcome)?, quarantined])?;
+    }
+    for row in &append.records {
+        if !put_record(t, append.branch, row, next())? {
+            return Err(StoreError::corrupt("record", "it belongs to another branch"));
+        }
+    }
+    for moved in &append.reassigned {
+        reassign(t, append.branch, moved, &mut next)?;
+    }
+    for (scored_ms, entry) in &append.history {
+        super::history::put(t, *scored_ms, entry, append.now)?;
+    }
+    let head = append.events.last().map_or(append.head, |e| ChainHead { seq: e.seq, hash: e.hash });
+    let sql = "UPDATE devices SET head_seq = ?2, head_hash = ?3, seen_ms = ?4, drift_ms = ?5 WHERE id = ?1";
+    let known = run(
+        t,
+        doing,
+        sql,
+        params![append.device.0, to_i64(head.seq), head.hash.0, append.now, append.drift_ms],
+    )?;
+    if known != 1 {
+        return Err(StoreError::corrupt("device", "not enrolled"));
+    }
+    run(t, doing, "UPDATE branches SET seq = ?2 WHERE id = ?1", params![append.branch.0, to_i64(seq)])?;
+    Ok(Appended::Done)
+}
+
+fn add_event(t: &Transaction<'_>, append: &Append, event: &NewEvent) -> Result<()> {
+    let key = event.key.map(key_parts);
+    let waits = event.waits_for.map(key_parts);
+    let sql = "INSERT INTO events(device, seq, hash, text, branch, received_ms, rank, outcome, quarantined, \
+               key_kind, key_id, waits_kind, waits_id) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    let parameters = params![
+        append.device.0,
+        to_i64(event.seq),
+        event.hash.0,
+        event.text,
+        append.branch.0,
+        append.now,
+        rank_name(event.rank),
+        to_json("outcome", &event.outcome)?,
+        event.outcome != EventOutcome::Stored,
+        key.map(|k| k.0),
+        key.map(|k| k.1),
+        waits.map(|k| k.0),
+        waits.map(|k| k.1),
+    ];
+    run(t, "store an event", sql, parameters).map(|_| ())
+}
+
+/// `false` when the record is another branch's.
+fn put_record(t: &Transaction<'_>, branch: BranchId, row: &RecordRow, seq: i64) -> Result<bool> {
+    let (kind, id) = key_parts(record_key(&row.record));
+    let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(kind, id) DO UPDATE \
+               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
+               WHERE branch = excluded.branch";
+    let body = to_json("record", &row.record)?;
+    let put =
+        run(t, "store a record", sql, params![kind, id, branch.0, seq, row.owner.0, row.client.0, body])?;
+    let sql = "DELETE FROM purges WHERE user = ?1 AND kind = ?2 AND id = ?3";
+    run(t, "store a record", sql, params![row.owner.0, kind, id])?;
+    Ok(put == 1)
+}
+
+/// Everything about the client goes to the new owner's changes and out of the old one's.
+fn reassign(
+    t: &Transaction<'_>,
+    branch: BranchId,
+    moved: &Reassigned,
+    next: &mut impl FnMut() -> i64,
+) -> Result<()> {
+    let doing = "hand a client over";
+    let get = |e| database(doing, e);
+    let sql = "SELECT kind, id FROM records WHERE client = ?1 AND branch = ?2";
+    let keys: Vec<(String, Uuid)> = all(t, doing, sql, params![moved.client.0, branch.0], |row| {
+        Ok((row.get(0).map_err(get)?, row.get(1).map_err(get)?))
+    })?;
+    for (kind, id) in keys {
+        let sql = "UPDATE records SET owner = ?3, seq = ?4 WHERE kind = ?1 AND id = ?2";
+        run(t, doing, sql, params![kind, id, moved.to.0, next()])?;
+        let sql = "DELETE FROM purges WHERE user = ?1 AND kind = ?2 AND id = ?3";
+        run(t, doing, sql, params![moved.to.0, kind, id])?;
+        let sql = "INSERT INTO purges(user, kind, id, branch, seq) VALUES (?1, ?2, ?3, ?4, ?5) \
+                   ON CONFLICT DO UPDATE SET seq = excluded.seq";
+        run(t, doing, sql, params![moved.from.0, kind, id, branch.0, next()])?;
+    }
+    Ok(())
+}
+
+fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
+    let doing = "read changes";
+    let get = |e| database(doing, e);
+    let end = branch_seq(t, query.branch)?;
+    let cursor = if query.cursor > end { 0 } else { query.cursor };
+    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let rows: Vec<(u64, Option<String>, String, Uuid)> = {
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok((
+                to_u64(row.get(0).map_err(get)?),
+                row.get(1).map_err(get)?,
+                row.get(2).map_err(get)?,
+                row.get(3).map_err(get)?,
+            ))
+        };
+        match query.owner {
+            None => {
+                let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND seq > ?2 \
+                           ORDER BY seq LIMIT ?3";
+                all(t, doing, sql, params![query.branch.0, to_i64(cursor), i64::from(query.limit) + 1], read)?
+            }
+            Some(owner) => {
+                let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND owner = ?4 AND seq > ?2 \
+                           UNION ALL SELECT seq, NULL, kind, id FROM purges \
+                           WHERE user = ?4 AND branch = ?1 AND seq > ?2 ORDER BY 1 LIMIT ?3";
+                let parameters = params![query.branch.0, to_i64(cursor), i64::from(query.limit) + 1, owner.0];
+                all(t, doing, sql, parameters, read)?
+            }
+        }
+    };
+    let more = rows.len() > limit;
+    let mut changes = Vec::with_capacity(rows.len().min(limit));
+    let mut last = cursor;
+    for (seq, body, kind, id) in rows.into_iter().take(limit) {
+        last = seq;
+        changes.push(match body {
+            Some(body) => Change::State { record: from_json("record", &body)? },
+            None => Change::Purge { key: key_of(&kind, id)? },
+        });
+    }
+    Ok(PullPage { changes, cursor: if more { last } else { end }, more })
+}
