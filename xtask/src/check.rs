@@ -1,0 +1,82 @@
+//! What a change must satisfy before its tests count: formatting, lints, and that everything
+//! compiles for where it is to run.
+
+use crate::run::{cargo, root, step, succeed, target};
+use crate::{deps, page};
+use anyhow::{Context as _, Result};
+use deps::Need;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Runs all checks, the quick ones first.
+///
+/// # Errors
+/// At the first that does not pass.
+pub fn run() -> Result<()> {
+    deps::ensure(Need::PAGE | Need::BUILD | Need::CHECK)?;
+    step("Formatting");
+    succeed(&mut cargo(&["fmt", "--all", "--check"]))?;
+    // The app embeds the page, so that it cannot even be type-checked without one.
+    if !root().join("dist/index.html").exists() {
+        page::build(page::Profile::Release)?;
+    }
+    step("Clippy, for this machine");
+    succeed(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("Clippy, for wasm32: what the page is made of");
+    let mut wasm = cargo(&["clippy", "--target", "wasm32-unknown-unknown", "--profile", "wasm-release"]);
+    wasm.args(["--package", "vereda-scoring", "--package", "vereda-domain", "--package", "vereda-ui"]);
+    wasm.arg("--target-dir").arg(target().join("wasm")).args(["--", "-D", "warnings"]);
+    succeed(&mut wasm)?;
+    step("The app, for Android (aarch64)");
+    succeed(&mut android())?;
+    step("The app, for iOS (aarch64)");
+    succeed(&mut ios()?)
+}
+
+/// Debian's cross compiler stands in for the NDK: good for a type check, which links nothing.
+fn android() -> Command {
+    let mut check = cargo(&["check", "--package", "vereda", "--lib", "--target", "aarch64-linux-android"]);
+    for (name, tool) in [("CC", "gcc"), ("CXX", "g++"), ("AR", "ar"), ("RANLIB", "ranlib")] {
+        check.env(format!("{name}_aarch64_linux_android"), format!("aarch64-linux-gnu-{tool}"));
+    }
+    check.env("CFLAGS_aarch64_linux_android", "-D_GNU_SOURCE");
+    check
+}
+
+/// Nothing on Linux compiles C for iOS, so the C parts become empty files: a type check reads none
+/// of them.
+fn ios() -> Result<Command> {
+    let folder = target().join("ios-check");
+    let sdk = folder.join("sdk");
+    fs::create_dir_all(&sdk).with_context(|| format!("making {}", sdk.display()))?;
+    let compiler = stub_compiler(&folder)?;
+    let mut check = cargo(&["check", "--package", "vereda", "--lib", "--target", "aarch64-apple-ios"]);
+    check.env("SDKROOT", &sdk);
+    for name in ["CC", "CXX"] {
+        check.env(format!("{name}_aarch64_apple_ios"), &compiler);
+    }
+    Ok(check)
+}
+
+#[cfg(unix)]
+fn stub_compiler(folder: &std::path::Path) -> Result<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = folder.join("cc");
+    let script = "#!/bin/sh\n\
+        # Makes an empty file of what it is asked to compile.\n\
+        while [ $# -gt 0 ]; do\n  \
+          if [ \"$1\" = -o ]; then : > \"$2\"; fi\n  \
+          shift\n\
+        done\n";
+    if fs::read_to_string(&file).ok().as_deref() != Some(script) {
+        fs::write(&file, script).with_context(|| format!("writing {}", file.display()))?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn stub_compiler(_: &std::path::Path) -> Result<PathBuf> {
+    anyhow::bail!("the check for iOS runs on Linux and macOS only")
+}
