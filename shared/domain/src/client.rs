@@ -114,7 +114,13 @@ pub fn phone_key(value: &str) -> String {
 /// A name as it is compared and searched: lower case, without the accents of Latin letters, single
 /// spaces.
 pub fn fold_name(value: &str) -> String {
-    let folded: String = value.chars().flat_map(char::to_lowercase).map(without_accent).collect();
+    // An accent may be a character of its own, as some keyboards and systems write it.
+    let folded: String = value
+        .chars()
+        .flat_map(char::to_lowercase)
+        .filter(|c| !('\u{300}'..='\u{36f}').contains(c))
+        .map(without_accent)
+        .collect();
     folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -145,6 +151,7 @@ mod tests {
     #[test]
     fn names_compare_without_case_accents_and_double_spaces() {
         assert_eq!(fold_name(" José   PEÑA "), "jose pena");
+        assert_eq!(fold_name("Jose\u{301} Pen\u{303}a"), "jose pena");
     }
 
     #[test]

@@ -117,6 +117,10 @@ pub enum EventBody {
         decision: Decision,
         /// Required when the decision is not the one the group suggests.
         override_reason: Option<OverrideReason>,
+        /// The decisions that it was made in knowledge of: `AssessmentRecord::heads`. One that it
+        /// does not name is concurrent.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaces: Vec<Hlc>,
     },
 }
 
@@ -192,7 +196,7 @@ pub struct OverrideReason {
 }
 
 /// The list of reasons for an override.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverrideCode {
     /// Repaid well, or badly, before.
@@ -251,6 +255,10 @@ impl Sealed {
     /// When a number in it is not finite, which JSON cannot hold.
     pub fn seal(event: Event) -> Result<Sealed, serde_json::Error> {
         let text = serde_json::to_string(&event)?;
+        // JSON writes what is not finite as null without a word, so the text is read back.
+        if serde_json::from_str::<Event>(&text)? != event {
+            return Err(serde::ser::Error::custom("the event does not read back as it was written"));
+        }
         let hash = Hash::of(text.as_bytes());
         Ok(Sealed { event, text, hash })
     }

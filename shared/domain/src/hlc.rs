@@ -6,8 +6,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// How far ahead of the local clock a remote timestamp may pull ours: one day. Beyond it the
-/// remote is taken as wrong and only its counter order is kept.
+/// remote is taken as wrong and is not followed.
 pub const MAX_DRIFT_MS: Millis = 24 * 60 * 60 * 1000;
+/// The largest wall time, and the largest counter, that a timestamp may have: what fits the digits of
+/// its text, which must sort as the timestamp compares.
+const MAX_WALL: Millis = 9_999_999_999_999_999;
+const MAX_COUNTER: u32 = 99_999;
 
 /// One point in causal order. As text `0001790000000000.00003.<device>`, which sorts as it compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +40,8 @@ impl FromStr for Hlc {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let mut parts = text.splitn(3, '.');
-            let wall: Millis = parts.next()?.parse().ok().filter(|wall| *wall >= 0)?;
-            let counter = parts.next()?.parse().ok()?;
+            let wall: Millis = parts.next()?.parse().ok().filter(|wall| (0..=MAX_WALL).contains(wall))?;
+            let counter = parts.next()?.parse().ok().filter(|counter| *counter <= MAX_COUNTER)?;
             let node = parts.next()?.parse().ok()?;
             Some(Hlc { wall, counter, node })
         };
@@ -82,7 +86,7 @@ impl Clock {
 
     /// A timestamp above every one made or seen so far, whatever the wall clock says.
     pub fn tick(&mut self, now: Millis) -> Hlc {
-        let now = now.max(0);
+        let now = now.clamp(0, MAX_WALL);
         self.last = if now > self.last.wall {
             Hlc { wall: now, counter: 0, ..self.last }
         } else {
@@ -102,9 +106,10 @@ impl Clock {
     }
 
     fn after(&self, wall: Millis, counter: u32) -> Hlc {
-        match counter.checked_add(1) {
-            Some(counter) => Hlc { wall, counter, ..self.last },
-            None => Hlc { wall: wall.saturating_add(1), counter: 0, ..self.last },
+        if counter < MAX_COUNTER {
+            Hlc { wall, counter: counter + 1, ..self.last }
+        } else {
+            Hlc { wall: wall.saturating_add(1), counter: 0, ..self.last }
         }
     }
 }

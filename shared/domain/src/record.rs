@@ -38,14 +38,7 @@ pub struct Register {
 impl Register {
     /// The writes that no other write replaced, oldest first; the last of them holds.
     pub fn heads(&self) -> Vec<(Hlc, &Write)> {
-        let replaced: BTreeSet<&Hlc> = self.writes.values().flat_map(|write| &write.replaces).collect();
-        let heads: Vec<_> =
-            self.writes.iter().filter(|(hlc, _)| !replaced.contains(hlc)).map(|(h, w)| (*h, w)).collect();
-        if heads.is_empty() {
-            // Only writes forged to replace each other leave no head; the last one holds then.
-            return self.writes.last_key_value().map(|(h, w)| (*h, w)).into_iter().collect();
-        }
-        heads
+        heads(self.writes.iter(), |write| &write.replaces)
     }
 
     /// The value that holds.
@@ -77,6 +70,23 @@ impl Register {
             self.insert(*hlc, write.clone());
         }
     }
+}
+
+/// Of things that replace each other, oldest first: those that no other replaced.
+fn heads<'a, T>(
+    all: impl Iterator<Item = (&'a Hlc, &'a T)> + Clone,
+    replaces: impl Fn(&'a T) -> &'a BTreeSet<Hlc>,
+) -> Vec<(Hlc, &'a T)> {
+    // What names itself is taken as if it did not: it would vanish without a successor.
+    let replaced: BTreeSet<&Hlc> =
+        all.clone().flat_map(|(own, one)| replaces(one).iter().filter(move |other| *other != own)).collect();
+    let heads: Vec<_> =
+        all.clone().filter(|(hlc, _)| !replaced.contains(hlc)).map(|(hlc, one)| (*hlc, one)).collect();
+    if heads.is_empty() {
+        // Only things forged to replace each other leave no head; the last one holds then.
+        return all.last().map(|(hlc, one)| (*hlc, one)).into_iter().collect();
+    }
+    heads
 }
 
 /// One client.
@@ -130,6 +140,17 @@ pub struct DecisionRecord {
     pub rank: Rank,
     /// When, by the decider's clock.
     pub at: Millis,
+    /// The decisions that it was made in knowledge of.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub replaces: BTreeSet<Hlc>,
+}
+
+impl DecisionRecord {
+    /// A total order that every replica shares, for two decisions that claim one timestamp.
+    fn order(&self) -> impl Ord + '_ {
+        let reason = self.override_reason.as_ref().map(|reason| (reason.code, &reason.words));
+        (self.rank, self.at, self.actor, self.decision as u8, reason, &self.replaces)
+    }
 }
 
 /// Whose decision goes before whose.
@@ -164,6 +185,20 @@ pub enum Rescore {
     },
 }
 
+impl Rescore {
+    /// Which of two findings stays: one that was made over one that could not be, and a difference
+    /// over everything, since nothing may make a sign of tampering disappear.
+    fn order(&self) -> impl Ord + '_ {
+        match self {
+            Rescore::Impossible { why } => (0, why.as_str(), 0, None),
+            Rescore::Same => (1, "", 0, None),
+            Rescore::Different { margin_bits, probability, group } => {
+                (2, margin_bits.as_str(), probability.to_bits(), Some(*group))
+            }
+        }
+    }
+}
+
 /// One assessment, its decisions, and the server's second opinion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssessmentRecord {
@@ -184,9 +219,30 @@ pub struct AssessmentRecord {
 }
 
 impl AssessmentRecord {
-    /// The decision that holds: the highest rank's, the last of that rank.
+    /// The decision that holds: the highest rank's; within it, among those that nobody of that rank
+    /// replaced, the last in causal order. So an officer never undoes what a manager decided, and a
+    /// decision from a clock that is days ahead holds only until a peer who has seen it decides.
     pub fn decision(&self) -> Option<&DecisionRecord> {
-        self.decisions.iter().max_by_key(|(hlc, decision)| (decision.rank, **hlc)).map(|(_, d)| d)
+        let rank = self.decisions.values().map(|decision| decision.rank).max()?;
+        self.decision_heads(rank).last().map(|(_, decision)| *decision)
+    }
+
+    /// The decisions that one made now replaces: [`DecisionRecord::replaces`].
+    pub fn heads(&self) -> Vec<Hlc> {
+        // By rank, since only a peer's word ends a decision.
+        let mut heads: Vec<Hlc> = [Rank::Officer, Rank::Manager]
+            .into_iter()
+            .flat_map(|rank| self.decision_heads(rank))
+            .map(|(hlc, _)| hlc)
+            .collect();
+        heads.sort_unstable();
+        heads
+    }
+
+    fn decision_heads(&self, rank: Rank) -> Vec<(Hlc, &DecisionRecord)> {
+        heads(self.decisions.iter().filter(|(_, decision)| decision.rank == rank), |decision| {
+            &decision.replaces
+        })
     }
 }
 
@@ -296,9 +352,11 @@ pub fn fold(record: Option<Record>, event: &Event, rank: Rank) -> Result<Record,
                 return Err(FoldError::Mismatch);
             }
             match body {
-                EventBody::Assessed(assessment) if **assessment == record.assessment => {}
+                EventBody::Assessed(assessment) if **assessment == record.assessment => {
+                    record.scored_first(event.hlc, event.at, event.actor);
+                }
                 EventBody::Assessed(_) => return Err(FoldError::SameIdOtherContent),
-                EventBody::Decided { assessment, client, decision, override_reason }
+                EventBody::Decided { assessment, client, decision, override_reason, replaces }
                     if *assessment == record.assessment.id && *client == record.assessment.client =>
                 {
                     let decision = DecisionRecord {
@@ -307,8 +365,9 @@ pub fn fold(record: Option<Record>, event: &Event, rank: Rank) -> Result<Record,
                         actor: event.actor,
                         rank,
                         at: event.at,
+                        replaces: replaces.iter().copied().collect(),
                     };
-                    record.decisions.entry(event.hlc).or_insert(decision);
+                    record.insert(event.hlc, decision);
                 }
                 _ => return Err(FoldError::Mismatch),
             }
@@ -356,7 +415,7 @@ impl ClientRecord {
                 }
             }
         }
-        if other.since < self.since {
+        if (other.since, other.captured_at, other.officer) < (self.since, self.captured_at, self.officer) {
             self.since = other.since;
             self.captured_at = other.captured_at;
             self.officer = other.officer;
@@ -369,10 +428,29 @@ impl AssessmentRecord {
     /// side does not know.
     pub fn join(&mut self, other: &AssessmentRecord) {
         for (hlc, decision) in &other.decisions {
-            self.decisions.entry(*hlc).or_insert_with(|| decision.clone());
+            self.insert(*hlc, decision.clone());
         }
-        if self.rescore.is_none() {
+        if other.rescore.as_ref().map(Rescore::order) > self.rescore.as_ref().map(Rescore::order) {
             self.rescore.clone_from(&other.rescore);
+        }
+        self.scored_first(other.hlc, other.at, other.officer);
+    }
+
+    fn insert(&mut self, hlc: Hlc, decision: DecisionRecord) {
+        // As in a register: one timestamp twice comes only from a broken device.
+        match self.decisions.get_mut(&hlc) {
+            Some(present) if present.order() < decision.order() => *present = decision,
+            Some(_) => {}
+            None => {
+                self.decisions.insert(hlc, decision);
+            }
+        }
+    }
+
+    /// The same assessment told twice was made when it was first told.
+    fn scored_first(&mut self, hlc: Hlc, at: Millis, officer: UserId) {
+        if (hlc, at, officer) < (self.hlc, self.at, self.officer) {
+            (self.hlc, self.at, self.officer) = (hlc, at, officer);
         }
     }
 }
@@ -380,17 +458,23 @@ impl AssessmentRecord {
 /// Joins two replicas of one record; `theirs` alone when there is no `mine`.
 ///
 /// # Errors
-/// [`FoldError::Mismatch`] when they are of different kinds.
+/// [`FoldError::Mismatch`] when they are of different kinds, ids or branches;
+/// [`FoldError::SameIdOtherContent`] when they are different assessments under one id. Keep `mine` then.
 pub fn join(mine: Option<Record>, theirs: Record) -> Result<Record, FoldError> {
     match (mine, theirs) {
         (None, theirs) => Ok(theirs),
-        (Some(Record::Client(mut mine)), Record::Client(theirs)) if mine.id == theirs.id => {
+        (Some(Record::Client(mut mine)), Record::Client(theirs))
+            if (mine.id, mine.branch) == (theirs.id, theirs.branch) =>
+        {
             mine.join(&theirs);
             Ok(Record::Client(mine))
         }
         (Some(Record::Assessment(mut mine)), Record::Assessment(theirs))
-            if mine.assessment.id == theirs.assessment.id =>
+            if (mine.assessment.id, mine.branch) == (theirs.assessment.id, theirs.branch) =>
         {
+            if mine.assessment != theirs.assessment {
+                return Err(FoldError::SameIdOtherContent);
+            }
             mine.join(&theirs);
             Ok(Record::Assessment(mine))
         }
