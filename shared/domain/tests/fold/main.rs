@@ -5,31 +5,24 @@
 //! seed is fixed, so a run can be repeated; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` choose others.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod world;
+
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
-use uuid::Uuid;
-use vereda_domain::client::{ClientField, ClientFields, Consent};
-use vereda_domain::event::{
-    Assessment, Edit, Event, EventBody, Hash, OverrideCode, OverrideReason, RecordedScore, Sealed,
-    margin_bits,
-};
-use vereda_domain::hlc::{Clock, Hlc, MAX_DRIFT_MS};
+use vereda_domain::client::ClientField;
+use vereda_domain::event::{Assessment, Edit, Event, EventBody, Hash, Sealed};
+use vereda_domain::hlc::Hlc;
 use vereda_domain::record::{
-    AssessmentRecord, ClientRecord, FoldError, Rank, Record, RecordKey, Register, Rescore, fold, join,
+    AssessmentRecord, FoldError, Rank, Record, RecordKey, Register, Rescore, fold, join,
 };
-use vereda_domain::{AssessmentId, BranchId, ClientId, Decision, DeviceId, Millis, UserId};
-use vereda_scoring::bundle::{Group, Text};
-use vereda_scoring::{Contribution, ModelRef, Reason, Value};
+use vereda_domain::{BranchId, Millis};
+use vereda_scoring::Value;
+use vereda_scoring::bundle::Group;
+use world::*;
 
 const SEED: u64 = 20_260_101;
 const CASES: u32 = 500;
-const START: Millis = 1_795_000_000_000;
-const DAY: Millis = MAX_DRIFT_MS;
-/// By device: officers 0 and 1, managers 2 and 3; how far each clock is off.
-const SKEW: [Millis; 4] = [0, 400 * DAY, -3 * DAY, 9 * DAY];
-const DEVICES: usize = SKEW.len();
-
 fn config() -> ProptestConfig {
     let mut config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
@@ -40,270 +33,6 @@ fn config() -> ProptestConfig {
     }
     println!("seed {}, {} cases", config.rng_seed, config.cases);
     config
-}
-
-fn id(kind: u128, n: usize) -> Uuid {
-    Uuid::from_u128((kind << 64) | n as u128)
-}
-fn branch() -> BranchId {
-    BranchId(id(1, 0))
-}
-fn device(n: usize) -> DeviceId {
-    DeviceId(id(2, n))
-}
-fn user(n: usize) -> UserId {
-    UserId(id(3, n))
-}
-fn client(n: usize) -> ClientId {
-    ClientId(id(4, n))
-}
-fn rank(actor: UserId) -> Rank {
-    if actor == user(2) || actor == user(3) { Rank::Manager } else { Rank::Officer }
-}
-
-fn assessment(n: usize, of: ClientId, margin: f64) -> Assessment {
-    Assessment {
-        id: AssessmentId(id(5, n)),
-        client: of,
-        model: ModelRef { id: "reference-scorecard".into(), version: 1, sha256: "ab".repeat(32) },
-        inputs: [
-            ("amount".to_owned(), Value::Number(1000.5)),
-            ("home".to_owned(), Value::Category("owner".into())),
-            ("guarantor".to_owned(), Value::Boolean(true)),
-            ("savings".to_owned(), Value::Missing),
-        ]
-        .into(),
-        score: RecordedScore {
-            margin,
-            margin_bits: margin_bits(margin),
-            probability: 1.0 / (1.0 + (-margin).exp()),
-            group: Group::T4,
-            bias: -0.1,
-            contributions: vec![Contribution { feature: "amount".into(), value: margin + 0.1 }],
-            reasons: vec![Reason {
-                feature: "amount".into(),
-                contribution: margin + 0.1,
-                text: Text { es: "El monto".into(), en: "The amount".into() },
-            }],
-        },
-    }
-}
-
-/// One thing that somebody does somewhere.
-#[derive(Debug, Clone)]
-enum Step {
-    /// Takes down a client; the same one twice when two devices restore one backup, say.
-    Capture { on: usize, client: usize, value: u8 },
-    /// Edits a client in knowledge of what is on that device; of nothing, if it is not there.
-    Edit { on: usize, client: usize, fields: BTreeMap<u8, u8> },
-    /// Scores a client.
-    Assess { on: usize, client: usize, margin: f64 },
-    /// Decides on an assessment that is on that device.
-    Decide { on: usize, pick: prop::sample::Index, decision: u8 },
-    /// One device gets everything that another has.
-    Sync { from: usize, to: usize },
-    /// Time goes by.
-    Wait(i32),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let on = 0..DEVICES;
-    prop_oneof![
-        2 => (on.clone(), 0..3usize, 0..4u8).prop_map(|(on, client, value)| Step::Capture { on, client, value }),
-        6 => (on.clone(), 0..3usize, prop::collection::btree_map(0..4u8, 0..4u8, 1..3))
-            .prop_map(|(on, client, fields)| Step::Edit { on, client, fields }),
-        2 => (on.clone(), 0..3usize, -4.0..4.0f64)
-            .prop_map(|(on, client, margin)| Step::Assess { on, client, margin }),
-        4 => (on.clone(), any::<prop::sample::Index>(), 0..3u8)
-            .prop_map(|(on, pick, decision)| Step::Decide { on, pick, decision }),
-        5 => (on.clone(), on).prop_map(|(from, to)| Step::Sync { from, to }),
-        1 => (-2_000..100_000i32).prop_map(Step::Wait),
-    ]
-}
-
-/// Records with the events that found no record yet.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Replica {
-    records: BTreeMap<RecordKey, Record>,
-    pending: Vec<Event>,
-}
-
-impl Replica {
-    fn apply(&mut self, event: &Event) -> Result<(), FoldError> {
-        let key = event.body.key();
-        let record = fold(self.records.get(&key).cloned(), event, rank(event.actor))?;
-        self.records.insert(key, record);
-        Ok(())
-    }
-
-    /// Applies, or keeps for later, as a store does; then what waited for it.
-    fn receive(&mut self, event: &Event) {
-        match self.apply(event) {
-            Ok(()) => self.retry(),
-            Err(FoldError::UnknownRecord) => self.pending.push(event.clone()),
-            Err(other) => panic!("{other}: {event:?}"),
-        }
-    }
-
-    fn retry(&mut self) {
-        for event in std::mem::take(&mut self.pending) {
-            match self.apply(&event) {
-                Ok(()) => {}
-                Err(FoldError::UnknownRecord) => self.pending.push(event),
-                Err(other) => panic!("{other}: {event:?}"),
-            }
-        }
-    }
-
-    fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Replica {
-        let mut replica = Replica::default();
-        events.into_iter().for_each(|event| replica.receive(event));
-        replica
-    }
-
-    fn join(&mut self, other: &Replica) {
-        for (key, theirs) in &other.records {
-            let mine = self.records.get(key).cloned();
-            self.records.insert(*key, join(mine, theirs.clone()).unwrap());
-        }
-        self.pending.extend(other.pending.iter().cloned());
-        self.retry();
-    }
-
-    fn client(&self, n: usize) -> Option<&ClientRecord> {
-        match self.records.get(&RecordKey::Client(client(n)))? {
-            Record::Client(record) => Some(record),
-            Record::Assessment(_) => None,
-        }
-    }
-
-    fn assessments(&self) -> Vec<&AssessmentRecord> {
-        let assessments = self.records.values().filter_map(|record| match record {
-            Record::Assessment(assessment) => Some(assessment),
-            Record::Client(_) => None,
-        });
-        assessments.collect()
-    }
-}
-
-/// Devices that write, and what an onlooker who sees everything knows of who had seen what.
-struct World {
-    now: Millis,
-    clocks: Vec<Clock>,
-    replicas: Vec<Replica>,
-    events: Vec<Event>,
-    /// By field of a client and by assessment: every write with the writes its writer had seen.
-    seen: BTreeMap<(ClientId, ClientField), BTreeMap<Hlc, BTreeSet<Hlc>>>,
-    seen_decisions: BTreeMap<AssessmentId, BTreeMap<Hlc, BTreeSet<Hlc>>>,
-}
-
-impl World {
-    fn run(steps: &[Step]) -> World {
-        let mut world = World {
-            now: START,
-            clocks: (0..DEVICES).map(|n| Clock::new(device(n))).collect(),
-            replicas: vec![Replica::default(); DEVICES],
-            events: Vec::new(),
-            seen: BTreeMap::new(),
-            seen_decisions: BTreeMap::new(),
-        };
-        steps.iter().for_each(|step| world.step(step));
-        world
-    }
-
-    fn step(&mut self, step: &Step) {
-        self.now += 1;
-        match step {
-            Step::Wait(ms) => self.now += Millis::from(*ms),
-            Step::Sync { from, to } => self.sync(*from, *to),
-            Step::Capture { on, client: n, value } => {
-                let fields: ClientFields =
-                    ClientField::ALL.into_iter().map(|field| (field, format!("v{value}"))).collect();
-                let consent = Consent { at: self.now, text_version: format!("c{value}") };
-                let hlc = self.write(*on, EventBody::ClientCaptured { client: client(*n), fields, consent });
-                for field in ClientField::ALL {
-                    self.seen.entry((client(*n), field)).or_default().insert(hlc, BTreeSet::new());
-                }
-            }
-            Step::Edit { on, client: n, fields } => self.edit(*on, *n, fields),
-            Step::Assess { on, client: n, margin } => {
-                let assessment = assessment(self.events.len(), client(*n), *margin);
-                self.write(*on, EventBody::Assessed(Box::new(assessment)));
-            }
-            Step::Decide { on, pick, decision } => {
-                let known = self.replicas[*on].assessments();
-                if let Some(record) = (!known.is_empty()).then(|| (*pick.get(&known)).clone()) {
-                    self.decide(*on, &record, *decision);
-                }
-            }
-        }
-    }
-
-    fn edit(&mut self, on: usize, n: usize, fields: &BTreeMap<u8, u8>) {
-        let record = self.replicas[on].client(n).cloned();
-        let mut edits = BTreeMap::new();
-        let mut known = Vec::new();
-        for (field, value) in fields {
-            let field = ClientField::ALL[usize::from(*field)];
-            let replaces = record.as_ref().map(|record| record.heads(field)).unwrap_or_default();
-            edits.insert(field, Edit { value: format!("v{value}"), replaces });
-            let register = record.as_ref().and_then(|record| record.fields.get(&field));
-            known.push((field, register.map(|r| r.writes.keys().copied().collect()).unwrap_or_default()));
-        }
-        let hlc = self.write(on, EventBody::ClientEdited { client: client(n), edits });
-        for (field, known) in known {
-            self.seen.entry((client(n), field)).or_default().insert(hlc, known);
-        }
-    }
-
-    fn decide(&mut self, on: usize, record: &AssessmentRecord, decision: u8) -> Hlc {
-        let reason = OverrideReason { code: OverrideCode::Policy, words: "norma".into() };
-        let body = EventBody::Decided {
-            assessment: record.assessment.id,
-            client: record.assessment.client,
-            decision: [Decision::Approve, Decision::Refer, Decision::Refuse][usize::from(decision)],
-            override_reason: (decision == 1).then_some(reason),
-            replaces: record.heads(),
-        };
-        let known = record.decisions.keys().copied().collect();
-        let hlc = self.write(on, body);
-        self.seen_decisions.entry(record.assessment.id).or_default().insert(hlc, known);
-        hlc
-    }
-
-    fn write(&mut self, on: usize, body: EventBody) -> Hlc {
-        let at = self.now + SKEW[on];
-        let hlc = self.clocks[on].tick(at);
-        let seq = self.events.iter().filter(|event| event.device == device(on)).count() as u64 + 1;
-        let event = Event {
-            device: device(on),
-            seq,
-            prev: Hash::ZERO,
-            hlc,
-            at,
-            actor: user(on),
-            branch: branch(),
-            body,
-        };
-        self.replicas[on].receive(&event);
-        self.events.push(event);
-        hlc
-    }
-
-    fn sync(&mut self, from: usize, to: usize) {
-        let theirs = self.replicas[from].clone();
-        self.replicas[to].join(&theirs);
-        let last = self.clocks[from].last();
-        self.clocks[to].observe(last, self.now + SKEW[to]);
-    }
-
-    /// Everybody gets everything.
-    fn settle(&mut self) {
-        for to in 0..DEVICES {
-            (0..DEVICES).for_each(|from| self.sync(from, to));
-        }
-        (1..DEVICES).for_each(|to| self.sync(0, to));
-    }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -478,7 +207,7 @@ proptest! {
     ) {
         // Timestamps that collide, writes that replace themselves, each other and things that never were.
         let hlc = |(wall, node): (i64, usize)| Hlc { wall, counter: 0, node: device(node) };
-        let build = |forged: &[(i64, usize, u8, BTreeSet<(i64, usize)>)]| {
+        let build = |forged: &[Forged]| {
             let mut replica = Replica::of(&World::run(&[Step::Capture { on: 0, client: 0, value: 9 }]).events);
             for (wall, node, value, replaces) in forged {
                 let replaces = replaces.iter().copied().map(hlc).collect();
@@ -495,6 +224,9 @@ proptest! {
         prop_assert!(register.conflicts().len() < register.writes.len());
     }
 }
+
+/// A write: its wall time, device and value, and what it claims to replace.
+type Forged = (i64, usize, u8, BTreeSet<(i64, usize)>);
 
 fn event(hlc: Hlc, on: usize, body: EventBody) -> Event {
     Event {
