@@ -107,7 +107,9 @@ pub fn run(options: &Options) -> Result<()> {
 fn screen_or_note() -> bool {
     let there = desktop::has_screen();
     if !there {
-        eprintln!("note: no screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): starting the server only");
+        eprintln!(
+            "note: no screen here (neither DISPLAY nor WAYLAND_DISPLAY is set): starting the server only"
+        );
     }
     there
 }

@@ -94,15 +94,22 @@ fn pick(table: &[(Need, &'static [&'static str])], need: Need) -> Vec<&'static s
 }
 
 fn packages(wanted: &[&str]) -> Result<()> {
-    let ask = command("dpkg-query").args(["-W", "-f", "${Package} ${db:Status-Status}\n"]).args(wanted).output();
+    let ask =
+        command("dpkg-query").args(["-W", "-f", "${Package} ${db:Status-Status}\n"]).args(wanted).output();
     let Ok(answer) = ask else {
         // Not Debian. The build itself will say what it lacks.
-        eprintln!("note: no dpkg here; these packages (by their Debian names) are needed: {}", wanted.join(" "));
+        eprintln!(
+            "note: no dpkg here; these packages (by their Debian names) are needed: {}",
+            wanted.join(" ")
+        );
         return Ok(());
     };
     let listed = String::from_utf8_lossy(&answer.stdout);
-    let missing: Vec<&str> =
-        wanted.iter().copied().filter(|name| !listed.lines().any(|l| l == format!("{name} installed"))).collect();
+    let missing: Vec<&str> = wanted
+        .iter()
+        .copied()
+        .filter(|name| !listed.lines().any(|l| l == format!("{name} installed")))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -50,9 +50,8 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test => test::run(),
         Command::Check => check::run(),
-        Command::Page { dev } => deps::ensure(deps::Need::PAGE).and_then(|()| {
-            page::build(if dev { page::Profile::Dev } else { page::Profile::Release })
-        }),
+        Command::Page { dev } => deps::ensure(deps::Need::PAGE)
+            .and_then(|()| page::build(if dev { page::Profile::Dev } else { page::Profile::Release })),
         Command::Train => train::run(),
         Command::Screenshots => pictures::screenshots(),
         Command::Bench => pictures::bench(),

@@ -59,7 +59,9 @@ impl Sum {
         let Some(rest) = line.strip_prefix("test result: ") else { return };
         for part in rest.split([';', '.']) {
             let mut words = part.split_whitespace();
-            if let (Some(count), Some(what)) = (words.next().and_then(|n| n.parse::<u64>().ok()), words.next()) {
+            if let (Some(count), Some(what)) =
+                (words.next().and_then(|n| n.parse::<u64>().ok()), words.next())
+            {
                 match what {
                     "passed" => self.passed += count,
                     "failed" => self.failed += count,
