@@ -11,7 +11,7 @@ use vereda_domain::{Decision, UserId};
 pub const MAX_REASON_CHARS: usize = 1000;
 /// The longest name of a consent text's version, in characters.
 const MAX_VERSION_CHARS: usize = 60;
-/// The most writes that one edit may replace.
+/// The most writes or decisions that one may replace.
 const MAX_REPLACES: usize = 200;
 
 /// Why an event is kept and not applied.
@@ -119,17 +119,16 @@ pub fn well_formed(event: &Event) -> Result<(), Quarantine> {
                 if edit.replaces.len() > MAX_REPLACES {
                     return malformed("an edit replaces too many writes");
                 }
-                if edit.replaces.iter().any(|replaced| *replaced >= event.hlc) {
-                    return malformed("an edit replaces a write that is not before it");
-                }
             }
             Ok(())
         }
         EventBody::Assessed(assessment) => assessed(assessment),
-        EventBody::Decided { override_reason, .. } => match override_reason {
-            Some(reason) => reason_fits(reason),
-            None => Ok(()),
-        },
+        EventBody::Decided { override_reason, replaces, .. } => {
+            if replaces.len() > MAX_REPLACES {
+                return malformed("a decision replaces too many others");
+            }
+            override_reason.as_ref().map_or(Ok(()), reason_fits)
+        }
     }
 }
 
@@ -204,6 +203,7 @@ mod tests {
             client: vereda_domain::ClientId(uuid::Uuid::nil()),
             decision: Decision::Approve,
             override_reason: None,
+            replaces: Vec::new(),
         };
         for role in [Role::Officer, Role::Manager] {
             assert!(permitted(role, &body).is_ok());
