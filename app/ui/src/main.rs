@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The page's entry point; everything is in the library so that it can be tested natively.
+
+fn main() {
+    vereda_ui::launch();
+}

@@ -1,0 +1,21 @@
+//! What screens are made of: behaviour and roles here, looks in `assets/app.css` by class.
+
+mod basics;
+mod dialog;
+mod field;
+mod icon;
+mod list;
+mod number;
+mod options;
+mod pinpad;
+mod risk;
+
+pub use basics::*;
+pub use dialog::*;
+pub use field::*;
+pub use icon::*;
+pub use list::*;
+pub use number::*;
+pub use options::*;
+pub use pinpad::*;
+pub use risk::*;

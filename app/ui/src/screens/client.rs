@@ -1,0 +1,14 @@
+//! In the making.
+
+use crate::shell::Screen;
+use crate::t;
+use dioxus::prelude::*;
+
+/// In the making.
+#[component]
+pub fn Client(client: vereda_domain::ClientId) -> Element {
+    let _ = client;
+    rsx! {
+        Screen { title: t!("nav-portfolio") }
+    }
+}

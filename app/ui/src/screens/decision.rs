@@ -1,0 +1,14 @@
+//! In the making.
+
+use crate::shell::Screen;
+use crate::t;
+use dioxus::prelude::*;
+
+/// In the making.
+#[component]
+pub fn Decision(assessment: vereda_domain::AssessmentId) -> Element {
+    let _ = assessment;
+    rsx! {
+        Screen { title: t!("nav-portfolio") }
+    }
+}

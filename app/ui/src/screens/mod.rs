@@ -1,0 +1,15 @@
+//! One module per screen.
+
+pub mod client;
+pub mod client_form;
+pub mod decision;
+pub mod enrol;
+pub mod interview;
+pub mod letter;
+pub mod model;
+pub mod portfolio;
+pub mod result;
+pub mod review;
+pub mod settings;
+pub mod sync;
+pub mod unlock;

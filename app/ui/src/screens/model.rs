@@ -1,0 +1,5 @@
+//! x
+use dioxus::prelude::*;
+/// x
+#[component]
+pub fn Model() -> Element { rsx! {} }
