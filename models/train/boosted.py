@@ -9,7 +9,8 @@ import xgboost as xgb
 
 from data import CATEGORIES, DIRECTIONS, FEATURES
 
-ROUNDS = 300
+# With 300 the AUC is the same and T8 is promised more defaults than come.
+ROUNDS = 200
 PARAMETERS = {
     "objective": "binary:logistic",
     "tree_method": "hist",

@@ -71,7 +71,8 @@ def train_scorecard(out: Path, data: Data) -> scorecard.Scorecard:
         "Logistic regression (scikit-learn, C = 1) on weights of evidence. Numbers are cut at deciles, and neighbouring "
         "bins that contradict the domain's direction are pooled "
         f"({directions()}); missing answers have a "
-        "bin of their own. Pooling more than makes up for leaving out age and marital status.",
+        "bin of their own. Pooling more than makes up for leaving out age and marital status. The number of bins was chosen among three on the "
+        "same folds, whose AUC differed by 0.004 at most; the figures flatter the model by about as much.",
         [],
         estimator=scorecard.estimator(card),
         scored=scorecard.SCORED,
@@ -110,7 +111,8 @@ def train_boosted(out: Path, data: Data) -> xgb.Booster:
         oof,
         f"XGBoost {xgb.__version__}, {boosted.ROUNDS} trees, {parameters}; monotone: "
         f"{directions()}. The constraints keep "
-        "reasons sensible and, on so few rows, make the model better.",
+        "reasons sensible and, on so few rows, make the model better. The parameters were chosen among ten settings on "
+        "the same folds, whose AUC differed by 0.003 at most; the figures flatter the model by about as much.",
         [("the same without monotone constraints, no age, no marital status", unconstrained.metrics)],
         estimator=boosted.estimator(booster, DIRECTIONS),
         scored=[FEATURES[i] for i in used(booster)],

@@ -254,12 +254,16 @@ def fairness(young: dict, old: dict) -> dict:
         f"{pc(young['approved'])} % de quienes tienen {young['value']} años y al {pc(old['approved'])} % de quienes tienen "
         f"{old['value'].replace('+', ' o más')}; entre los que pagaron bien, al {pc(young['approved_good'])} % y al "
         f"{pc(old['approved_good'])} %. Los impagos observados fueron el {pc(young['observed'])} % y el "
-        f"{pc(old['observed'])} %. La auditoría completa está en la ficha del modelo. El sexo no consta en los datos, así "
+        f"{pc(old['observed'])} %. Así, a los jóvenes que pagarían bien se les aprueba menos: la "
+        "institución debe juzgar si eso "
+        "es admisible donde presta. La auditoría completa está en la ficha del modelo. El sexo no consta en los datos, así "
         "que no se pudo auditar.",
         "Age and marital status were kept out of the score and of the form, and used for the audit only. Other answers "
         "still go with them (time in the job goes with age): policy suggests approving "
         f"{pc(young['approved'])}% of applicants aged {young['value']} and {pc(old['approved'])}% of those aged "
         f"{old['value']}; among those who repaid, {pc(young['approved_good'])}% and {pc(old['approved_good'])}%. Observed "
-        f"defaults were {pc(young['observed'])}% and {pc(old['observed'])}%. The full audit is in the model card. Sex is not "
+        f"defaults were {pc(young['observed'])}% and {pc(old['observed'])}%. Young people who would repay are thus "
+        "approved less often: the institution must judge "
+        "whether that is admissible where it lends. The full audit is in the model card. Sex is not "
         "in the data, so it could not be audited.",
     )
