@@ -75,7 +75,8 @@ impl std::fmt::Debug for App {
 impl App {
     /// The app over a data folder. Opens nothing yet: what cannot be used is said by the command
     /// that needs it.
-    pub fn open(config: AppConfig) -> App {
+    pub fn open(mut config: AppConfig) -> App {
+        config.device_name = shown(&config.device_name);
         let folders = Folders::new(config.data_dir.clone());
         App(Arc::new(Inner {
             config,
@@ -267,7 +268,7 @@ impl App {
     }
 
     /// A new user's vault and store: built aside, then put in place in one step.
-    fn create(
+    pub(crate) fn create(
         &self,
         identity: &Identity,
         server_session: &ServerSession,
@@ -393,6 +394,13 @@ impl App {
         })
         .await
     }
+}
+
+/// A host's name as the server takes it: some text, not too long, without control characters.
+fn shown(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+    let name = name.trim();
+    if name.is_empty() { "device".to_owned() } else { name.to_owned() }
 }
 
 /// Ends a session that is of no use. Failing to leaves it to end by itself.

@@ -43,6 +43,8 @@ mod people;
 mod session;
 mod store;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod vault;
 
 pub use app::{App, AppConfig};

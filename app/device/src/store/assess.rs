@@ -12,7 +12,7 @@ use vereda_domain::{AssessmentId, Decision, Millis};
 use vereda_scoring::{Inputs, Model, Score};
 
 /// The most characters in an override's words.
-const MAX_WORDS: usize = 2000;
+const MAX_WORDS: usize = 1000;
 
 /// One assessment.
 pub(crate) fn get(db: &Connection, id: AssessmentId) -> Result<AssessmentRecord> {
@@ -89,7 +89,7 @@ pub(crate) fn decide(
             return Err(DeviceError::OverrideNeedsReason);
         }
         if reason.words.chars().count() > MAX_WORDS {
-            return Err(DeviceError::BadRequest("the reason is longer than 2000 characters"));
+            return Err(DeviceError::BadRequest("the reason is longer than 1000 characters"));
         }
         Some(reason)
     };

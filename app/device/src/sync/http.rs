@@ -35,7 +35,7 @@ pub(crate) fn client(version: &str) -> Result<Client> {
 /// # Errors
 /// [`DeviceError::BadAddress`], [`DeviceError::InsecureAddress`].
 pub(crate) fn address(typed: &str) -> Result<String> {
-    let typed = typed.trim().trim_end_matches('/');
+    let typed = typed.trim();
     let bad = || DeviceError::BadAddress(typed.chars().take(100).collect());
     let whole = if typed.contains("://") { typed.to_owned() } else { format!("https://{typed}") };
     let mut url = Url::parse(&whole).map_err(|_| bad())?;

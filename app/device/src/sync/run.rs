@@ -115,6 +115,9 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
                     .await?;
                 continue;
             }
+            Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::Conflict => {
+                return Err(DeviceError::ChainBroken(problem.detail));
+            }
             other => other?,
         };
         let acknowledged = session

@@ -1,0 +1,163 @@
+//! The app without a network: everything that an officer does between two syncs.
+
+mod flow;
+mod search;
+mod store;
+
+use crate::app::{App, AppConfig};
+use crate::keystore::KeyStore;
+use crate::session::Session;
+use crate::store::meta::Identity;
+use crate::store::models;
+use crate::vault::{StoreKey, Vault};
+use crate::{DeviceError, WallClock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use uuid::Uuid;
+use vereda_domain::api::{BranchInfo, Role, Session as ServerSession, UserInfo};
+use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, ClientFields, Consent};
+use vereda_domain::gateway::*;
+use vereda_domain::{BranchId, DeviceId, Millis, UserId};
+use vereda_scoring::{Inputs, Model};
+
+pub const PIN: &str = "274913";
+pub const START: Millis = 1_790_000_000_000;
+
+/// A device whose server is not there.
+pub struct Device {
+    pub app: App,
+    pub folder: tempfile::TempDir,
+    pub keys: KeyStore,
+    pub now: Arc<AtomicI64>,
+}
+
+pub fn bundle(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/bundles").join(name);
+    std::fs::read(path).unwrap()
+}
+
+pub fn scorecard() -> Vec<u8> {
+    bundle("reference-scorecard-1.json")
+}
+
+pub fn user(n: u128, role: Role) -> UserInfo {
+    UserInfo {
+        id: UserId(Uuid::from_u128(n)),
+        username: format!("user{n}"),
+        name: format!("Person {n}"),
+        role,
+        branch: Some(BranchInfo { id: BranchId(Uuid::from_u128(1000)), name: "Norte".into() }),
+    }
+}
+
+impl Device {
+    pub fn new() -> Device {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
+        let now = Arc::new(AtomicI64::new(START));
+        let app = app(folder.path(), &keys, &now);
+        Device { app, folder, keys, now }
+    }
+
+    /// As after an enrolment, with a server that is switched off.
+    pub fn add(&self, user: &UserInfo) -> (Vault, StoreKey) {
+        let device = DeviceId(Uuid::now_v7());
+        let identity = Identity::new(user.clone(), device, "http://127.0.0.1:9".into()).unwrap();
+        let session = ServerSession {
+            access_token: "a".into(),
+            expires_in_s: 900,
+            refresh_token: "r".into(),
+            user: user.clone(),
+            colleagues: Vec::new(),
+            server_ms: START,
+        };
+        self.app.create(&identity, &session, PIN).unwrap()
+    }
+
+    pub async fn unlock(&self, user: &UserInfo) -> Arc<Session> {
+        let request = UnlockRequest { user: user.id, pin: PIN.into() };
+        self.app.unlock(request).await.unwrap();
+        self.app.session().unwrap()
+    }
+
+    /// An officer at work with the scorecard.
+    pub async fn ready() -> (Device, Arc<Session>) {
+        let device = Device::new();
+        let officer = user(1, Role::Officer);
+        device.add(&officer);
+        let session = device.unlock(&officer).await;
+        install(&session, &scorecard());
+        (device, session)
+    }
+
+    /// The same folder and key store after the process was started again.
+    pub fn restarted(&mut self) {
+        self.app.0.close();
+        self.app = app(self.folder.path(), &self.keys, &self.now);
+    }
+
+    pub fn pass(&self, ms: Millis) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn store_file(&self, user: &UserInfo) -> PathBuf {
+        self.folder.path().join("users").join(user.id.to_string()).join("store.db")
+    }
+}
+
+fn app(folder: &Path, keys: &KeyStore, now: &Arc<AtomicI64>) -> App {
+    let now = now.clone();
+    App::open(AppConfig {
+        data_dir: folder.to_owned(),
+        keystore: keys.clone(),
+        device_name: "test".into(),
+        platform: "linux".into(),
+        version: "0.0.0".into(),
+        clock: WallClock::new(move || now.load(Ordering::SeqCst)),
+    })
+}
+
+/// Activates a bundle as sync does.
+pub fn install(session: &Session, bytes: &[u8]) {
+    let model = Model::load(bytes).unwrap();
+    session.store.write(|db| models::activate(db, &model, bytes, START)).unwrap();
+}
+
+pub fn fields(name: &str, document: &str, phone: &str, place: &str) -> ClientFields {
+    [
+        (ClientField::Name, name.to_owned()),
+        (ClientField::Document, document.to_owned()),
+        (ClientField::Phone, phone.to_owned()),
+        (ClientField::Place, place.to_owned()),
+    ]
+    .into()
+}
+
+pub fn new_client(name: &str, document: &str) -> CreateClientRequest {
+    CreateClientRequest {
+        fields: fields(name, document, "300 123 4567", "Vereda El Salado"),
+        consent: Consent { at: START, text_version: CONSENT_TEXT_VERSION.into() },
+    }
+}
+
+/// Answers that the model accepts: its own first golden vector.
+pub fn answers(bytes: &[u8]) -> Inputs {
+    Model::load(bytes).unwrap().bundle().golden[0].inputs.clone()
+}
+
+/// Fills an interview in, field by field.
+pub async fn fill(app: &App, draft: vereda_domain::DraftId, inputs: &Inputs) {
+    for (field, value) in inputs {
+        let request = SaveFieldRequest { draft, field: field.clone(), value: Some(value.clone()) };
+        assert_eq!(app.save_field(request).await.unwrap().problem, None);
+    }
+}
+
+pub fn code<T: std::fmt::Debug>(result: Result<T, GatewayError>) -> ErrorCode {
+    result.unwrap_err().code
+}
+
+pub fn is_damaged<T>(result: Result<T, DeviceError>) -> bool {
+    matches!(result, Err(DeviceError::StoreDamaged(_)))
+}
