@@ -8,7 +8,7 @@
 
 pub mod clock;
 pub mod config;
-// pub mod demo;
+pub mod demo;
 pub mod error;
 pub mod http;
 pub mod identity;

@@ -1,2 +1,246 @@
-//! t
-fn main() {}
+//! The server's command line.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use vereda_domain::api::Role;
+use vereda_server::config::LogFormat;
+use vereda_server::identity::people::{NewUser, People};
+use vereda_server::{Config, ServerError, demo, logging, server};
+
+/// Vereda's central backend.
+#[derive(Parser)]
+#[command(name = "vereda-server", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API until SIGTERM or Ctrl-C.
+    Serve(ConfigFile),
+    /// Add, disable and list people.
+    User {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Add and list branches.
+    Branch {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        command: BranchCommand,
+    },
+    /// Publish models from this machine.
+    Model {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
+    /// Serve sample branches, people and portfolios. One line of JSON on standard output says where
+    /// and with which sign-ins, as soon as it is ready.
+    Demo {
+        /// The folder of the sample database; filled if it is empty.
+        #[arg(long)]
+        data: PathBuf,
+        /// Where the API listens; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
+        /// Where metrics and health listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        metrics_listen: SocketAddr,
+        /// Clients per officer.
+        #[arg(long, default_value_t = 400)]
+        clients: usize,
+    },
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The settings; without it, the defaults and the environment.
+    #[arg(long, env = "VEREDA_CONFIG", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Add somebody. The password comes from VEREDA_PASSWORD or the first line of standard input.
+    Add {
+        /// What they sign in with.
+        username: String,
+        /// What people call them.
+        #[arg(long)]
+        name: String,
+        /// What they may do.
+        #[arg(long)]
+        role: RoleName,
+        /// The name of their branch; officers and managers need one.
+        #[arg(long)]
+        branch: Option<String>,
+        /// The password; better given by environment or standard input than here.
+        #[arg(long, env = "VEREDA_PASSWORD", hide_env_values = true)]
+        password: Option<String>,
+    },
+    /// Disable somebody and end their sessions.
+    Disable {
+        /// What they sign in with.
+        username: String,
+    },
+    /// List everybody.
+    List,
+}
+
+#[derive(Subcommand)]
+enum BranchCommand {
+    /// Add a branch.
+    Add {
+        /// Its name.
+        name: String,
+    },
+    /// List branches.
+    List,
+}
+
+#[derive(Subcommand)]
+enum ModelCommand {
+    /// Publish a bundle.
+    Publish {
+        /// The bundle.
+        bundle: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleName {
+    Officer,
+    Manager,
+    Analyst,
+    Admin,
+    Service,
+}
+
+impl From<RoleName> for Role {
+    fn from(role: RoleName) -> Role {
+        match role {
+            RoleName::Officer => Role::Officer,
+            RoleName::Manager => Role::Manager,
+            RoleName::Analyst => Role::Analyst,
+            RoleName::Admin => Role::Admin,
+            RoleName::Service => Role::Service,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vereda-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(file) => {
+            let config = Config::load(file.config.as_deref())?;
+            logging::init(&config.log)?;
+            server::start(config).await?.until_signal().await?;
+        }
+        Command::User { file, command } => user(&people(&file)?, command).await?,
+        Command::Branch { file, command } => branch(&people(&file)?, command).await?,
+        Command::Model { file, command: ModelCommand::Publish { bundle } } => {
+            let app = server::open(Config::load(file.config.as_deref())?)?;
+            let bytes = std::fs::read(&bundle).map_err(|source| ServerError::File {
+                doing: "read the bundle",
+                path: bundle,
+                source,
+            })?;
+            let (manifest, new) =
+                app.models.publish(bytes, "command line").await.map_err(ServerError::from)?;
+            let what = if new { "published" } else { "already there" };
+            println!("{what}: {} version {} ({})", manifest.id, manifest.version, manifest.sha256);
+        }
+        Command::Demo { data, listen, metrics_listen, clients } => {
+            let mut config = Config { data_dir: data, listen, metrics_listen, ..Config::default() };
+            config.log.format = LogFormat::Json;
+            logging::init(&config.log)?;
+            let (running, sample) = demo::start(config, clients).await?;
+            println!("{}", serde_json::to_string(&sample)?);
+            running.until_signal().await?;
+        }
+    }
+    Ok(())
+}
+
+fn people(file: &ConfigFile) -> Result<People, ServerError> {
+    let app = server::open(Config::load(file.config.as_deref())?)?;
+    Ok(People::new(app.store.clone(), app.passwords.clone()))
+}
+
+async fn user(people: &People, command: UserCommand) -> anyhow::Result<()> {
+    match command {
+        UserCommand::Add { username, name, role, branch, password } => {
+            let branch = match branch {
+                None => None,
+                Some(name) => {
+                    let found = people.branches().await?.into_iter().find(|b| b.name == name);
+                    let missing = || anyhow::anyhow!("there is no branch {name:?}; add it with `branch add`");
+                    Some(found.ok_or_else(missing)?.id)
+                }
+            };
+            let password = match password {
+                Some(password) => password,
+                None => {
+                    let mut text = String::new();
+                    std::io::stdin().read_to_string(&mut text)?;
+                    text.lines().next().unwrap_or_default().to_owned()
+                }
+            };
+            let user =
+                people.add_user(NewUser { username, name, password, role: role.into(), branch }).await?;
+            println!("added {} {} ({})", user.id, user.username, user.role.as_str());
+        }
+        UserCommand::Disable { username } => {
+            people.disable_user(&username).await?;
+            println!("disabled {username}");
+        }
+        UserCommand::List => {
+            for user in people.users().await? {
+                let branch = user.branch.map_or("-".to_owned(), |b| b.name);
+                let state = if user.disabled { "disabled" } else { "active" };
+                println!(
+                    "{}\t{}\t{}\t{branch}\t{state}\t{}",
+                    user.id,
+                    user.username,
+                    user.role.as_str(),
+                    user.name
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn branch(people: &People, command: BranchCommand) -> anyhow::Result<()> {
+    match command {
+        BranchCommand::Add { name } => {
+            let branch = people.add_branch(&name).await?;
+            println!("added {} {}", branch.id, branch.name);
+        }
+        BranchCommand::List => {
+            for branch in people.branches().await? {
+                println!("{}\t{}", branch.id, branch.name);
+            }
+        }
+    }
+    Ok(())
+}
