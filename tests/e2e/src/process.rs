@@ -19,11 +19,10 @@ impl Program {
     /// When it cannot be started.
     pub fn start(mut command: Command) -> anyhow::Result<Program> {
         let name = command.as_std().get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {name}: is it installed? `cargo xtask test` sees to it"))?;
+        let mut child =
+            command.stdout(Stdio::piped()).kill_on_drop(true).spawn().with_context(|| {
+                format!("starting {name}: is it installed? `cargo xtask test` sees to it")
+            })?;
         let lines = child.stdout.take().map(|out| BufReader::new(out).lines());
         Ok(Program { name, child, lines })
     }

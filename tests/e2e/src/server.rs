@@ -129,8 +129,11 @@ impl Server {
     /// When the server refuses.
     pub async fn token(&self, user: &SignIn) -> anyhow::Result<String> {
         let body = json!({"username": user.username, "password": user.password});
-        let answer =
-            reqwest::Client::new().post(format!("{}/api/auth/sign-in", self.url())).json(&body).send().await?;
+        let answer = reqwest::Client::new()
+            .post(format!("{}/api/auth/sign-in", self.url()))
+            .json(&body)
+            .send()
+            .await?;
         let status = answer.status();
         let answer: Value = answer.json().await?;
         anyhow::ensure!(status.is_success(), "sign-in answered {status}: {answer}");

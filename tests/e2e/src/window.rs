@@ -4,6 +4,7 @@ use crate::process::{Program, signal};
 use crate::{Desktop, until};
 use anyhow::Context as _;
 use fantoccini::elements::Element;
+use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -73,6 +74,9 @@ impl<'d> Window<'d> {
             Ok(Some(builder.connect(&self.driver_url).await?))
         })
         .await?;
+        // Scripts that wait for the app, as a first sync of a large portfolio does, take their time.
+        let patience = TimeoutConfiguration::new(Some(crate::LIMIT), None, None);
+        client.update_timeouts(patience).await?;
         self.client = Some(client);
         self.find("[data-testid]").await.context("the page did not come up")?;
         Ok(())
@@ -279,6 +283,14 @@ impl<'d> Window<'d> {
     /// When it throws.
     pub async fn script(&self, script: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
         Ok(self.client()?.execute(script, arguments).await?)
+    }
+
+    /// Runs a script in the page that calls its last argument when it is done.
+    ///
+    /// # Errors
+    /// When it throws, or does not call back in time.
+    pub async fn script_async(&self, script: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
+        Ok(self.client()?.execute_async(script, arguments).await?)
     }
 
     /// What axe-core finds wrong with the page as it stands, as a readable list; empty when nothing.
