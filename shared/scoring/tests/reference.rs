@@ -157,7 +157,6 @@ fn reasons_name_the_largest_adverse_first_and_never_an_unscored_feature() {
     assert!(score.contributions.iter().all(|c| c.feature != "debt"));
 }
 
-/// Missing answers, and a fill-up of the reasons when little is adverse.
 #[test]
 fn a_score_round_trips_through_json_to_the_bit() {
     for model in [scorecard(), boosted(), trap()] {
