@@ -1,0 +1,154 @@
+//! Devices and the server together: what is captured without a network arrives, once and whole.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::*;
+use std::sync::atomic::Ordering;
+use vereda_domain::Decision;
+use vereda_domain::client::ClientField;
+use vereda_domain::event::{OverrideCode, OverrideReason};
+use vereda_domain::gateway::*;
+use vereda_domain::record::{Rank, Rescore};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_done_offline_leaves_by_itself_when_the_server_returns() {
+    let mut server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let ana = Device::enrolled(&server, "ana").await;
+    let status = ana.app.status().await.unwrap();
+    assert_eq!((status.phase, status.user.unwrap().name.as_str()), (Phase::Open, "ANA de Prueba"));
+    assert_eq!(ana.app.model().await.unwrap().active.unwrap().model.version, 1);
+
+    server.stop().await;
+    let client = ana.new_client("María Peña", "1.020.345").await;
+    let scored = ana.assess(client).await;
+    let id = scored.assessment.id;
+    let decide = DecideRequest { assessment: id, decision: scored.suggested, override_reason: None };
+    ana.app.decide(decide).await.unwrap();
+    ana.until(|line| matches!(line.state, SyncState::Offline { next_try: Some(_) })).await;
+    let view = ana.app.sync().await.unwrap();
+    assert_eq!((view.line.waiting, view.items.len()), (3, 3));
+    assert_eq!(view.last_error.unwrap().code, ErrorCode::Unreachable);
+    let kinds: Vec<&str> = view.items.iter().map(|item| item.kind.as_str()).collect();
+    assert_eq!(kinds, ["client_captured", "assessed", "decided"]);
+
+    server.start_again().await;
+    ana.until(|line| line.waiting == 0 && line.state == SyncState::Idle).await;
+    let view = ana.app.sync().await.unwrap();
+    let receipt = view.receipt.unwrap();
+    assert_eq!((receipt.seq, receipt.device.to_string()), (3, view.device));
+    let assessment = ana.app.assessment(AssessmentRequest { assessment: id }).await.unwrap();
+    assert_eq!(assessment.rescore, Some(Rescore::Same), "the server computed the same bits");
+    assert_eq!(assessment.delivery, Delivery::Delivered);
+    assert!(!ana.portfolio().await.rows[0].waiting);
+    let log = ana.app.sync_log().await.unwrap();
+    assert!(log.contains("sent=3") && !log.contains("Mar") && !log.contains("1.020"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_decides_and_the_officer_gets_it() {
+    let server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let ana = Device::enrolled(&server, "ana").await;
+    let client = ana.new_client("María Peña", "1.020.345").await;
+    let id = ana.assess(client).await.assessment.id;
+    ana.synced().await;
+
+    let marta = Device::enrolled(&server, "marta").await;
+    let page = marta.app.review(ReviewRequest { undecided: true, limit: 50, ..Default::default() });
+    let page = page.await.unwrap();
+    assert_eq!((page.total, page.rows[0].officer.as_str()), (1, "ANA de Prueba"));
+    let view = marta.app.assessment(AssessmentRequest { assessment: id }).await.unwrap();
+    assert!(view.may_decide && view.assessment.inputs == answers());
+    let decision = DecideRequest {
+        assessment: id,
+        decision: Decision::Refer,
+        override_reason: Some(OverrideReason { code: OverrideCode::Policy, words: "va a comité".into() }),
+    };
+    marta.app.decide(decision).await.unwrap();
+    marta.synced().await;
+
+    ana.synced().await;
+    let view = ana.app.assessment(AssessmentRequest { assessment: id }).await.unwrap();
+    let Some(TimelineItem { actor, what: TimelineKind::Decided { decision, rank, .. }, .. }) = view.decision
+    else {
+        panic!("no decision");
+    };
+    assert_eq!((actor.as_str(), decision, rank), ("MARTA de Prueba", Decision::Refer, Rank::Manager));
+    assert!(!view.may_decide);
+
+    // Another officer sees nothing of it.
+    let luis = Device::enrolled(&server, "luis").await;
+    assert_eq!(luis.portfolio().await.total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_devices_that_edit_the_same_field_keep_both_values_until_one_is_chosen() {
+    let mut server = Server::start().await;
+    let ana = Device::enrolled(&server, "ana").await;
+    let client = ana.new_client("María Peña", "1.020.345").await;
+    ana.synced().await;
+    let marta = Device::enrolled(&server, "marta").await;
+    let edit = |device: &Device, phone: &str| {
+        let fields = [(ClientField::Phone, phone.to_owned())].into();
+        let (app, request) = (device.app.clone(), EditClientRequest { client, fields });
+        async move { app.edit_client(request).await.unwrap() }
+    };
+    // Without a network neither hears of the other.
+    server.stop().await;
+    edit(&marta, "301 555 0001").await;
+    edit(&ana, "301 555 0002").await;
+    server.start_again().await;
+    for device in [&ana, &marta, &ana] {
+        device.synced().await;
+    }
+    let first = ana.app.client(ClientRequest { client }).await.unwrap();
+    let second = marta.app.client(ClientRequest { client }).await.unwrap();
+    assert_eq!((&first.conflicts, &first.row.phone), (&second.conflicts, &second.row.phone));
+    let [conflict] = first.conflicts.as_slice() else { panic!("{:?}", first.conflicts) };
+    assert_eq!((conflict.holds.as_str(), conflict.lost.as_str()), ("301 555 0002", "301 555 0001"));
+    assert_eq!(conflict.actor, "MARTA de Prueba");
+
+    let settled = edit(&marta, "301 555 0001").await;
+    assert!(settled.conflicts.is_empty());
+    marta.synced().await;
+    ana.synced().await;
+    let view = ana.app.client(ClientRequest { client }).await.unwrap();
+    assert_eq!((view.row.phone.as_str(), view.conflicts.len()), ("301 555 0001", 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_a_year_off_is_shown_and_work_goes_on() {
+    let server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let ana = Device::enrolled(&server, "ana").await;
+    ana.offset.store(366 * 24 * 3_600_000, Ordering::SeqCst);
+    // Nobody touched the app for a year: it locked itself.
+    ana.unlock().await;
+    ana.new_client("María Peña", "1.020.345").await;
+    let view = ana.app.sync_now().await.unwrap();
+    assert_eq!(view.line.state, SyncState::Blocked { code: ErrorCode::ClockOff });
+    assert_eq!((view.line.waiting, view.line.quarantined), (0, 0));
+    assert!(view.drift_ms.unwrap() > 365 * 24 * 3_600_000);
+    ana.offset.store(0, Ordering::SeqCst);
+    ana.synced().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_backlog_and_a_large_portfolio_go_in_pages() {
+    let server = Server::start().await;
+    let ana = Device::enrolled(&server, "ana").await;
+    const MANY: usize = 620;
+    for n in 0..MANY {
+        ana.new_client(&format!("Persona {n}"), &format!("{}", 5000 + n)).await;
+    }
+    ana.synced().await;
+    let mut again = Device::enrolled(&server, "ana").await;
+    assert_eq!(again.portfolio().await.total as usize, MANY);
+    // What is here stays here: a restart begins at the cursor.
+    again.restart().await;
+    again.unlock().await;
+    let view = again.synced().await;
+    assert_eq!(view.log[0].received, 0);
+}
