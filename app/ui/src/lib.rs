@@ -19,6 +19,8 @@ mod route;
 mod screens;
 mod shell;
 mod state;
+#[cfg(test)]
+mod tokens;
 
 /// Shows the first screen.
 pub fn launch() {

@@ -1,1 +1,25 @@
-# settings
+# Settings.
+settings-kept = Saved
+settings-language = Language
+language-system = System
+language-es = Español
+language-en = English
+settings-theme = Theme
+settings-theme-help = Light for the sun, dark for the night.
+theme-system = System
+theme-light = Light
+theme-dark = Dark
+settings-text = Text size
+settings-percent = { $n }%
+settings-auto-lock = Lock by itself
+settings-auto-lock-help = After this long without a touch.
+settings-minutes = { $n } min
+lock-now = Lock now
+lock-title = Lock Vereda?
+lock-body = Your PIN will be needed to come back in. Nothing you captured is lost.
+settings-about = This device
+about-user = User
+about-role = Role
+about-branch = Branch
+about-version = Version
+about-licence = Free software: Apache-2.0 or MIT. Icons by Lucide (ISC).

@@ -1,1 +1,57 @@
-# sync
+# Sync.
+sync-now = Sync now
+sync-under-way = Syncing…
+sync-idle-means = Everything captured is on the server and this device is up to date.
+sync-waiting-means = It is kept, encrypted, on this device. It will be sent by itself when there is a connection.
+sync-never-means = Connect once to receive your portfolio and the model.
+sync-offline-means = You can go on working: nothing needs the network.
+sync-offline-next = You can go on working. The next try is at { $time }.
+sync-connecting-means = Looking for the server and signing in.
+sync-sending-means = Sending what was captured, in order. You may leave this screen.
+sync-receiving-means = Receiving the changes to your portfolio. If it breaks off, it goes on where it was.
+sync-model-means = Fetching and checking a model. The current one stays in use.
+sync-last-error = Last failure: { $time }
+sync-sign-in = Sign in again
+sync-aside = { $n ->
+    [one] { $n } record put aside
+   *[other] { $n } records put aside
+  }
+sync-aside-means = The server keeps them, but somebody must look at them. They hold nothing else up.
+sync-see-client = See the client
+sync-waiting = { $n ->
+    [0] Waiting to be sent
+    [one] Waiting to be sent: { $n }
+   *[other] Waiting to be sent: { $n }
+  }
+sync-nothing-waits = Nothing is waiting.
+sync-more = { $n ->
+    [one] and { $n } more
+   *[other] and { $n } more
+  }
+sync-kind-client_captured = New client
+sync-kind-client_edited = Corrected details
+sync-kind-assessed = Assessment
+sync-kind-decided = Decision
+sync-receipt = What the server holds
+receipt-says = The server confirmed that it holds everything up to record { $seq }: { $time }.
+receipt-none = The server has not confirmed anything from this device yet.
+receipt-seq = Last confirmed record
+receipt-hash = Fingerprint
+clock = Device clock
+drift-seconds = { $n } s
+drift-minutes = { $n } min
+drift-ahead = { $by } ahead
+drift-behind = { $by } behind
+drift-unknown = Measured at the next contact
+drift-worrying = The clock is far from the server's. Turn on automatic date and time on this device.
+server = Server
+device = Device
+sync-runs = { $n ->
+    [one] Last run
+   *[other] Last { $n } runs
+  }
+run-well = Sent: { $sent } · Received: { $received }
+share-log = Share the log
+share-log-help = For support. It holds no client data.
+log-copied = Log copied. Paste it into a message to support.
+log-select = Select the log's text and copy it.

@@ -1,1 +1,25 @@
-# settings
+# Ajustes.
+settings-kept = Guardado
+settings-language = Idioma
+language-system = Del sistema
+language-es = Español
+language-en = English
+settings-theme = Tema
+settings-theme-help = Claro para el sol, oscuro para la noche.
+theme-system = Del sistema
+theme-light = Claro
+theme-dark = Oscuro
+settings-text = Tamaño del texto
+settings-percent = { $n } %
+settings-auto-lock = Bloqueo automático
+settings-auto-lock-help = Tras este tiempo sin tocar la pantalla.
+settings-minutes = { $n } min
+lock-now = Bloquear ahora
+lock-title = ¿Bloquear Vereda?
+lock-body = Hará falta el PIN para volver a entrar. Nada de lo capturado se pierde.
+settings-about = Este dispositivo
+about-user = Usuario
+about-role = Rol
+about-branch = Agencia
+about-version = Versión
+about-licence = Software libre: Apache-2.0 o MIT. Iconos de Lucide (ISC).

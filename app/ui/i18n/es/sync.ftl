@@ -1,1 +1,57 @@
-# sync
+# Sincronización.
+sync-now = Sincronizar ahora
+sync-under-way = Sincronizando…
+sync-idle-means = Todo lo capturado está en el servidor y este dispositivo está al día.
+sync-waiting-means = Está guardado y cifrado en este dispositivo. Se enviará solo cuando haya conexión.
+sync-never-means = Conéctese una vez para recibir su cartera y el modelo.
+sync-offline-means = Puede seguir trabajando: nada necesita la red.
+sync-offline-next = Puede seguir trabajando. Se intentará de nuevo a las { $time }.
+sync-connecting-means = Buscando el servidor e iniciando sesión.
+sync-sending-means = Enviando lo capturado, en orden. Puede salir de esta pantalla.
+sync-receiving-means = Recibiendo los cambios de su cartera. Si se corta, sigue donde quedó.
+sync-model-means = Descargando y comprobando un modelo. El actual sigue en uso.
+sync-last-error = Última falla: { $time }
+sync-sign-in = Iniciar sesión de nuevo
+sync-aside = { $n ->
+    [one] { $n } registro apartado
+   *[other] { $n } registros apartados
+  }
+sync-aside-means = El servidor los guardó, pero alguien debe revisarlos. No detienen a los demás.
+sync-see-client = Ver al cliente
+sync-waiting = { $n ->
+    [0] Por enviar
+    [one] Por enviar: { $n }
+   *[other] Por enviar: { $n }
+  }
+sync-nothing-waits = Nada por enviar.
+sync-more = { $n ->
+    [one] y { $n } más
+   *[other] y { $n } más
+  }
+sync-kind-client_captured = Cliente nuevo
+sync-kind-client_edited = Datos corregidos
+sync-kind-assessed = Evaluación
+sync-kind-decided = Decisión
+sync-receipt = Lo que tiene el servidor
+receipt-says = El servidor confirmó haber guardado hasta el registro { $seq }: { $time }.
+receipt-none = El servidor aún no ha confirmado nada de este dispositivo.
+receipt-seq = Último registro confirmado
+receipt-hash = Huella
+clock = Reloj del dispositivo
+drift-seconds = { $n } s
+drift-minutes = { $n } min
+drift-ahead = { $by } adelantado
+drift-behind = { $by } atrasado
+drift-unknown = Se medirá al conectar
+drift-worrying = El reloj está lejos del reloj del servidor. Active la fecha y hora automáticas del dispositivo.
+server = Servidor
+device = Dispositivo
+sync-runs = { $n ->
+    [one] Último intento
+   *[other] Últimos { $n } intentos
+  }
+run-well = Enviados: { $sent } · Recibidos: { $received }
+share-log = Compartir el registro
+share-log-help = Para soporte. No contiene datos de clientes.
+log-copied = Registro copiado. Péguelo en un mensaje a soporte.
+log-select = Seleccione el texto del registro y cópielo.
