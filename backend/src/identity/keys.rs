@@ -46,7 +46,7 @@ pub fn signing_keys(data_dir: &Path) -> Result<Vec<[u8; 48]>, ServerError> {
         files.push(path);
     }
     files.sort();
-    files.iter().map(|path| read_secret(path)).collect()
+    files.iter().map(read_secret).collect()
 }
 
 /// The secret that refresh tokens are derived with.

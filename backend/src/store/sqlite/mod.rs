@@ -155,7 +155,7 @@ fn write_loop(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
         }
         let why = committed.map_err(|e| e.to_string());
         for reply in replies {
-            reply(why.as_ref().map(|()| ()).map_err(String::as_str));
+            reply(why.as_ref().copied().map_err(String::as_str));
         }
     }
 }

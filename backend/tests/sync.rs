@@ -1,0 +1,571 @@
+//! Push and pull with devices that keep real chains.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::*;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+use vereda_domain::api::{Change, EventOutcome, HistoryPage, ProblemCode, Pushed, QuarantineReason};
+use vereda_domain::client::ClientField;
+use vereda_domain::event::{ChainHead, EventBody, Hash, OverrideCode, OverrideReason};
+use vereda_domain::record::{Record, RecordKey, Rescore};
+use vereda_domain::{AssessmentId, ClientId, Decision};
+
+fn stored(pushed: &Pushed) -> bool {
+    pushed.results.iter().all(|r| r.outcome == EventOutcome::Stored)
+}
+
+fn reason(pushed: &Pushed, index: usize) -> QuarantineReason {
+    match &pushed.results[index].outcome {
+        EventOutcome::Quarantined { reason, detail } => {
+            assert!(!detail.is_empty());
+            *reason
+        }
+        EventOutcome::Stored => panic!("event {index} was stored: {pushed:?}"),
+    }
+}
+
+fn records(changes: Vec<Change>) -> BTreeMap<RecordKey, Record> {
+    let mut records = BTreeMap::new();
+    for change in changes {
+        match change {
+            Change::State { record } => {
+                let key = match &record {
+                    Record::Client(c) => RecordKey::Client(c.id),
+                    Record::Assessment(a) => RecordKey::Assessment(a.assessment.id),
+                };
+                records.insert(key, record);
+            }
+            Change::Purge { key } => {
+                records.remove(&key);
+            }
+        }
+    }
+    records
+}
+
+async fn history(caller: &Caller<'_>) -> HistoryPage {
+    caller.get("/api/history").await.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_whole_loop_from_capture_to_the_managers_decision() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let client = new_client();
+    let assessment = assessment(client);
+    let suggested = Decision::Approve; // golden[0] is T4
+    let events = [
+        officer.event(captured(client, "Clienta de Prueba")),
+        officer.event(EventBody::Assessed(Box::new(assessment.clone()))),
+        officer.event(decided(assessment.id, client, suggested, None)),
+    ];
+    let pushed = officer.push(&events.each_ref()).await;
+    assert!(stored(&pushed), "{pushed:?}");
+    assert_eq!(pushed.receipt.device, officer.id);
+    assert_eq!((pushed.receipt.seq, pushed.receipt.hash), (3, events[2].hash));
+    let head: ChainHead = officer.caller.get("/api/sync/head").await.json().await.unwrap();
+    assert_eq!(head, officer.head);
+
+    let mut manager = server.device("manager").await;
+    let seen = records(manager.pull().await);
+    let Record::Assessment(record) = &seen[&RecordKey::Assessment(assessment.id)] else { panic!() };
+    assert_eq!(record.rescore, Some(Rescore::Same), "the server finds the same bits");
+    assert_eq!(record.assessment, assessment);
+    let entry = &history(&manager.caller).await.entries[0];
+    assert_eq!((entry.id, entry.decision, entry.overridden), (assessment.id, Some(suggested), false));
+    assert_eq!(entry.margin_bits, assessment.score.margin_bits);
+    assert_eq!(entry.rescore, Some(Rescore::Same));
+
+    let words = OverrideReason { code: OverrideCode::Policy, words: "Supera el cupo".into() };
+    let refused = manager.event(decided(assessment.id, client, Decision::Refuse, Some(words)));
+    assert!(stored(&manager.push(&[&refused]).await));
+    let mine = records(officer.pull().await);
+    let Record::Assessment(record) = &mine[&RecordKey::Assessment(assessment.id)] else { panic!() };
+    assert_eq!(record.decision().unwrap().decision, Decision::Refuse, "a manager's goes before an officer's");
+    let entry = &history(&manager.caller).await.entries[0];
+    assert_eq!((entry.decision, entry.overridden), (Some(Decision::Refuse), true));
+    let metrics = server.metrics().await;
+    assert!(metrics.contains(r#"vereda_events_total{outcome="stored"} 4"#), "{metrics}");
+    assert!(metrics.contains(r#"vereda_predictions_total{source="field",model_version="1",group="T4"} 1"#));
+}
+
+#[tokio::test]
+async fn a_push_may_come_again_in_whole_or_in_part() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let client = new_client();
+    let unknown = officer.raw(json!({"type": "outcome_observed", "what": 1}));
+    let texts: Vec<String> = [unknown]
+        .into_iter()
+        .chain((0..5).map(|_| officer.event(captured(client, "Repetida")).text))
+        .collect();
+    let all: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let first: Pushed = officer.send(&all[..4]).await.json().await.unwrap();
+    assert_eq!(reason(&first, 0), QuarantineReason::UnknownKind);
+    // The answer was lost: the device sends all it has, from the start.
+    let second: Pushed = officer.send(&all).await.json().await.unwrap();
+    assert_eq!(second.results[..4], first.results[..]);
+    assert_eq!(second.receipt.seq, 6);
+    let third: Pushed = officer.send(&all[2..5]).await.json().await.unwrap();
+    assert_eq!(third.results[..], second.results[2..5]);
+    assert_eq!(third.receipt.seq, 6, "the receipt says all that is held");
+    let empty: Pushed = officer.send(&[]).await.json().await.unwrap();
+    assert_eq!((empty.results.len(), empty.receipt.seq), (0, 6));
+    let mut manager = server.device("manager").await;
+    assert_eq!(records(manager.pull().await).len(), 1, "one client, not two");
+}
+
+#[tokio::test]
+async fn gaps_wrong_predecessors_and_forks_are_refused_with_where_to_go_on() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let events: Vec<_> = (0..4).map(|_| officer.event(captured(new_client(), "Cadena"))).collect();
+    officer.push(&[&events[0], &events[1]]).await;
+    let held = ChainHead { seq: 2, hash: events[1].hash };
+    let gap = refused(officer.send(&[&events[3].text]).await, 409, ProblemCode::ChainGap).await;
+    assert_eq!(gap.resume, Some(held));
+    let gap =
+        refused(officer.send(&[&events[1].text, &events[3].text]).await, 409, ProblemCode::ChainGap).await;
+    assert_eq!(gap.resume, Some(held));
+    let gap =
+        refused(officer.send(&[&events[2].text, &events[1].text]).await, 409, ProblemCode::ChainGap).await;
+    assert_eq!(gap.resume, Some(held));
+    let mut wrong: Json = serde_json::from_str(&events[2].text).unwrap();
+    wrong["prev"] = json!(Hash::of(b"another").to_string());
+    let gap = refused(officer.send(&[&wrong.to_string()]).await, 409, ProblemCode::ChainGap).await;
+    assert_eq!(gap.resume, Some(held));
+    // Another event in a place that is taken: nothing is overwritten.
+    let mut fork: Json = serde_json::from_str(&events[1].text).unwrap();
+    fork["body"]["fields"]["name"] = json!("Otra Persona");
+    refused(officer.send(&[&fork.to_string()]).await, 409, ProblemCode::Conflict).await;
+    // The same words in other bytes are another event, too.
+    let spaced = events[1].text.replacen(',', ", ", 1);
+    refused(officer.send(&[&spaced]).await, 409, ProblemCode::Conflict).await;
+    // Nothing of a refused push was applied, and the chain goes on.
+    let pushed = officer.push(&[&events[2], &events[3]]).await;
+    assert!(stored(&pushed));
+    assert_eq!(pushed.receipt.seq, 4);
+}
+
+#[tokio::test]
+async fn a_push_that_cannot_be_read_is_refused_whole() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let good = officer.event(captured(new_client(), "Buena"));
+    let refusal = refused(officer.send(&[&good.text, "{}"]).await, 422, ProblemCode::InvalidInput).await;
+    assert_eq!(refusal.fields[0].field, "events[1]");
+    refused(officer.send(&["7"]).await, 422, ProblemCode::InvalidInput).await;
+    let body = format!(r#"{{"events":[{}],"device_ms":1,"branch":"x"}}"#, good.text);
+    let refusal =
+        refused(officer.caller.post_bytes("/api/sync/push", body).await, 422, ProblemCode::InvalidInput)
+            .await;
+    assert_eq!(refusal.fields[0].field, "branch");
+    let whole = format!(r#"{{"events":[{}],"device_ms":1}}"#, good.text);
+    for cut in [1, whole.len() / 2, whole.len() - 1] {
+        let response = officer.caller.post_bytes("/api/sync/push", whole[..cut].to_owned()).await;
+        refused(response, 400, ProblemCode::BadRequest).await;
+    }
+    let many = vec![good.text.as_str(); 501];
+    refused(officer.send(&many).await, 413, ProblemCode::TooLarge).await;
+    let head: ChainHead = officer.caller.get("/api/sync/head").await.json().await.unwrap();
+    assert_eq!(head, ChainHead::EMPTY, "nothing was stored");
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_kept_and_blocks_nothing() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let mut colleague = server.device("officer2").await;
+    let (client, theirs) = (new_client(), new_client());
+    let capture = colleague.event(captured(theirs, "De la colega"));
+    colleague.push(&[&capture]).await;
+
+    let assessed = assessment(client);
+    let mut texts = vec![officer.event(captured(client, "Propia")).text];
+    let mut expected = vec![None];
+    let mut add = |text: String, reason: QuarantineReason| {
+        texts.push(text);
+        expected.push(Some(reason));
+    };
+    use QuarantineReason::*;
+    add(officer.raw(json!({"type": "loan_disbursed", "amount": 5})), UnknownKind);
+    add(officer.raw(json!({"type": "client_edited"})), Malformed);
+    add(officer.raw(json!({"type": "client_captured", "x": "a".repeat(70_000)})), Malformed);
+    add(officer.event(captured(new_client(), "   ")).text, Malformed);
+    add(officer.event(captured(new_client(), "con\u{7}campana")).text, Malformed);
+    add(officer.event(edited(client, ClientField::Phone, "1", vec![])).text, Malformed);
+    add(officer.event(edited(new_client(), ClientField::Phone, "300 555 0002", vec![])).text, UnknownRecord);
+    add(officer.event(edited(theirs, ClientField::Phone, "300 555 0003", vec![])).text, NotAllowed);
+    let nobody = AssessmentId(Uuid::now_v7());
+    add(officer.event(decided(nobody, client, Decision::Approve, None)).text, UnknownRecord);
+    for change in ["actor", "branch", "device"] {
+        let mut event = officer.event(captured(new_client(), "Ajena")).event;
+        match change {
+            "actor" => event.actor = server.users["manager"].id,
+            "branch" => event.branch = server.south.id,
+            _ => event.device = colleague.id,
+        }
+        add(officer.seal(event).text, Foreign);
+    }
+    texts.push(officer.event(EventBody::Assessed(Box::new(assessed.clone()))).text);
+    expected.push(None);
+    let mut other = assessed.clone();
+    other.inputs.insert("amount".into(), vereda_scoring::Value::Number(999.0));
+    texts.push(officer.event(EventBody::Assessed(Box::new(other))).text);
+    expected.push(Some(Contradiction));
+    texts.push(officer.event(decided(assessed.id, client, Decision::Refuse, None)).text);
+    expected.push(Some(Malformed)); // against the suggestion, without a reason
+    texts.push(officer.event(decided(assessed.id, theirs, Decision::Approve, None)).text);
+    expected.push(Some(NotAllowed));
+    texts.push(officer.event(decided(assessed.id, client, Decision::Approve, None)).text);
+    expected.push(None);
+
+    let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let pushed: Pushed = officer.send(&refs).await.json().await.unwrap();
+    let outcomes: Vec<Option<QuarantineReason>> = pushed
+        .results
+        .iter()
+        .map(|r| match &r.outcome {
+            EventOutcome::Stored => None,
+            EventOutcome::Quarantined { reason, .. } => Some(*reason),
+        })
+        .collect();
+    assert_eq!(outcomes, expected, "{:?}", pushed.results);
+    assert_eq!(pushed.receipt.seq, u64::try_from(texts.len()).unwrap());
+    let mine = records(officer.pull().await);
+    assert_eq!(mine.len(), 2, "one client and one assessment");
+    let Record::Assessment(record) = &mine[&RecordKey::Assessment(assessed.id)] else { panic!() };
+    assert_eq!(record.assessment, assessed, "the first one is kept");
+    assert_eq!(record.decisions.len(), 1);
+    let answer = serde_json::to_string(&pushed.results).unwrap();
+    assert!(!answer.contains("campana"), "values of clients stay out of answers");
+}
+
+#[tokio::test]
+async fn another_branchs_client_is_out_of_reach() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let mut south = server.device("officer-south").await;
+    let mut southern = server.device("manager-south").await;
+    let client = new_client();
+    let capture = officer.event(captured(client, "Del norte"));
+    officer.push(&[&capture]).await;
+    let events = [
+        south.event(captured(client, "Robada")),
+        south.event(edited(client, ClientField::Name, "Robada", vec![])),
+        south.event(EventBody::Assessed(Box::new(assessment(client)))),
+    ];
+    let pushed = south.push(&events.each_ref()).await;
+    for index in 0..3 {
+        assert_eq!(reason(&pushed, index), QuarantineReason::Foreign);
+    }
+    assert!(south.pull().await.is_empty() && southern.pull().await.is_empty());
+    let mine = records(officer.pull().await);
+    let Record::Client(record) = &mine[&RecordKey::Client(client)] else { panic!() };
+    assert_eq!(record.value(ClientField::Name), "Del norte");
+}
+
+#[tokio::test]
+async fn events_that_came_too_early_are_applied_when_their_record_arrives() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let mut manager = server.device("manager").await;
+    let client = new_client();
+    let assessed = assessment(client);
+    // The manager's decision and another device's assessment reach the server before the client.
+    let reason_given = OverrideReason { code: OverrideCode::Other, words: "Comité".into() };
+    let early = [
+        manager.event(decided(assessed.id, client, Decision::Refuse, Some(reason_given))),
+        manager.event(decided(assessed.id, client, Decision::Refer, None)),
+    ];
+    let pushed = manager.push(&early.each_ref()).await;
+    assert_eq!(reason(&pushed, 0), QuarantineReason::UnknownRecord);
+    let mut second = server.device("officer").await;
+    let scored = second.event(EventBody::Assessed(Box::new(assessed.clone())));
+    assert_eq!(reason(&second.push(&[&scored]).await, 0), QuarantineReason::UnknownRecord);
+    assert!(manager.pull().await.is_empty());
+
+    let capture = officer.event(captured(client, "Llega tarde"));
+    assert!(stored(&officer.push(&[&capture]).await));
+    let seen = records(manager.pull().await);
+    assert_eq!(seen.len(), 2);
+    let Record::Assessment(record) = &seen[&RecordKey::Assessment(assessed.id)] else { panic!() };
+    assert_eq!(record.decisions.len(), 1, "the one without a reason is still kept aside");
+    assert_eq!(record.decision().unwrap().decision, Decision::Refuse);
+    assert_eq!(record.rescore, Some(Rescore::Same));
+    // Asked again, the server says what has become of them since.
+    let again = manager.push(&early.each_ref()).await;
+    assert_eq!(again.results[0].outcome, EventOutcome::Stored);
+    assert_eq!(reason(&again, 1), QuarantineReason::Malformed);
+    assert!(stored(&second.push(&[&scored]).await));
+}
+
+#[tokio::test]
+async fn a_score_changed_on_the_device_is_flagged_to_the_branch() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let client = new_client();
+    let mut lower = assessment(client);
+    let honest = lower.score.clone();
+    lower.score.margin -= 3.0;
+    lower.score.margin_bits = vereda_domain::event::margin_bits(lower.score.margin);
+    lower.score.probability = 0.01;
+    lower.score.group = vereda_scoring::bundle::Group::T1;
+    let mut pd_only = assessment(client);
+    pd_only.score.probability = f64::from_bits(honest.probability.to_bits() + 1);
+    let mut inputs_only = assessment(client);
+    inputs_only.inputs.insert("amount".into(), vereda_scoring::Value::Number(5000.0));
+    let mut unknown_model = assessment(client);
+    unknown_model.model.sha256 = "0".repeat(64);
+    let mut bad_inputs = assessment(client);
+    bad_inputs.inputs.insert("records".into(), vereda_scoring::Value::Missing);
+    let ids = [&lower, &pd_only, &inputs_only, &unknown_model, &bad_inputs].map(|a| a.id);
+    let mut events = vec![officer.event(captured(client, "Retocada"))];
+    for assessed in [lower, pd_only, inputs_only, unknown_model, bad_inputs] {
+        events.push(officer.event(EventBody::Assessed(Box::new(assessed))));
+    }
+    assert!(stored(&officer.push(&events.iter().collect::<Vec<_>>()).await), "a flag is no refusal");
+    let mut manager = server.device("manager").await;
+    let seen = records(manager.pull().await);
+    let rescore = |id| match &seen[&RecordKey::Assessment(id)] {
+        Record::Assessment(record) => record.rescore.clone().unwrap(),
+        Record::Client(_) => panic!(),
+    };
+    match rescore(ids[0]) {
+        Rescore::Different { margin_bits, probability, group } => {
+            assert_eq!((margin_bits, probability), (honest.margin_bits.clone(), honest.probability));
+            assert_eq!(group, honest.group);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(rescore(ids[1]), Rescore::Different { .. }));
+    assert!(matches!(rescore(ids[2]), Rescore::Different { .. }));
+    assert!(matches!(rescore(ids[3]), Rescore::Impossible { .. }));
+    assert!(matches!(rescore(ids[4]), Rescore::Impossible { .. }));
+    let metrics = server.metrics().await;
+    assert!(metrics.contains(r#"vereda_rescore_mismatches_total{model_version="1"} 3"#), "{metrics}");
+    let page = history(&manager.caller).await;
+    assert_eq!(
+        page.entries.iter().filter(|e| matches!(e.rescore, Some(Rescore::Different { .. }))).count(),
+        3
+    );
+}
+
+#[tokio::test]
+async fn officers_see_their_portfolio_and_managers_the_branch() {
+    let server = Server::with_model().await;
+    let mut devices = [server.device("officer").await, server.device("officer2").await];
+    let mut clients: Vec<ClientId> = Vec::new();
+    for device in &mut devices {
+        let client = new_client();
+        let events = [
+            device.event(captured(client, "Alguien")),
+            device.event(EventBody::Assessed(Box::new(assessment(client)))),
+        ];
+        device.push(&events.each_ref()).await;
+        clients.push(client);
+    }
+    for (device, client) in devices.iter_mut().zip(&clients) {
+        let seen = records(device.pull().await);
+        assert_eq!(seen.len(), 2);
+        assert!(seen.contains_key(&RecordKey::Client(*client)));
+    }
+    let mut manager = server.device("manager").await;
+    assert_eq!(records(manager.pull().await).len(), 4);
+    assert!(manager.pull().await.is_empty(), "nothing new past the cursor");
+    // Somebody of another branch sees nothing of it, and roles without a branch have no pull.
+    assert!(server.device("manager-south").await.pull().await.is_empty());
+    let analyst = server.caller("analyst").await;
+    refused(analyst.get("/api/sync/pull").await, 403, ProblemCode::Forbidden).await;
+}
+
+#[tokio::test]
+async fn a_client_who_changes_hands_leaves_the_old_portfolio() {
+    let server = Server::with_model().await;
+    let mut first = server.device("officer").await;
+    let mut second = server.device("officer2").await;
+    let client = new_client();
+    // The one who captured the client first, by time, looks after them; here that capture comes late.
+    let early = first.event(captured(client, "Compartida"));
+    let events = [
+        second.event(captured(client, "Compartida")),
+        second.event(EventBody::Assessed(Box::new(assessment(client)))),
+    ];
+    second.push(&events.each_ref()).await;
+    assert_eq!(records(second.pull().await).len(), 2);
+    assert!(stored(&first.push(&[&early]).await));
+    let purged = second.pull().await;
+    assert_eq!(purged.len(), 2, "{purged:?}");
+    assert!(purged.iter().all(|change| matches!(change, Change::Purge { .. })));
+    let gained = records(first.pull().await);
+    assert_eq!(gained.len(), 2, "the client and what was assessed");
+}
+
+#[tokio::test]
+async fn pages_are_complete_and_bounded() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let events: Vec<_> =
+        (0..25).map(|n| officer.event(captured(new_client(), &format!("Número {n}")))).collect();
+    officer.push(&events.iter().collect::<Vec<_>>()).await;
+    let mut manager = server.device("manager").await;
+    let mut sizes = Vec::new();
+    let mut all = Vec::new();
+    loop {
+        let page = manager.pull_page(10).await;
+        sizes.push(page.changes.len());
+        all.extend(page.changes);
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [10, 10, 5]);
+    assert_eq!(records(all).len(), 25);
+    // A cursor from the future (the server was restored from a backup) starts over.
+    manager.cursor = 1_000_000;
+    assert_eq!(manager.pull_page(100).await.changes.len(), 25);
+    for (query, field) in
+        [("limit=0", "limit"), ("limit=1001", "limit"), ("cursor=-1", "cursor"), ("x=1", "x")]
+    {
+        let response = manager.caller.get(&format!("/api/sync/pull?{query}")).await;
+        assert_eq!(refused(response, 422, ProblemCode::InvalidInput).await.fields[0].field, field);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cursor_never_skips_what_is_committed_at_the_same_time() {
+    let server = Server::with_model().await;
+    let mut writers = Vec::new();
+    for _ in 0..4 {
+        writers.push(server.device("officer").await);
+    }
+    let mut reader = server.device("manager").await;
+    let pushes = async {
+        let work = writers.iter_mut().map(|device| async {
+            for _ in 0..10 {
+                let event = device.event(captured(new_client(), "A la vez"));
+                assert!(stored(&device.push(&[&event]).await));
+            }
+        });
+        let mut set = Vec::new();
+        for one in work {
+            set.push(one);
+        }
+        join_all(set).await;
+    };
+    let mut seen = BTreeMap::new();
+    tokio::pin!(pushes);
+    let mut done = false;
+    while !done {
+        tokio::select! {
+            () = &mut pushes => done = true,
+            page = reader.pull_page(3) => seen.extend(records(page.changes)),
+        }
+    }
+    // A pull that was dropped in flight moved no cursor, so nothing can be lost that way either.
+    seen.extend(records(reader.pull().await));
+    assert_eq!(seen.len(), 40);
+}
+
+/// Runs them all at the same time.
+async fn join_all<F: Future<Output = ()>>(futures: Vec<F>) {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if futures.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_push_at_the_same_time_takes_effect_once() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let client = new_client();
+    let events = [
+        officer.event(captured(client, "Una vez")),
+        officer.event(EventBody::Assessed(Box::new(assessment(client)))),
+    ];
+    let refs = events.each_ref();
+    let (a, b, c) = tokio::join!(officer.push(&refs), officer.push(&refs), officer.push(&refs));
+    assert!(stored(&a) && stored(&b) && stored(&c));
+    assert_eq!(records(officer.pull().await).len(), 2);
+    assert_eq!(history(&officer.caller).await.entries.len(), 1);
+}
+
+#[tokio::test]
+async fn a_disabled_officers_finished_work_is_taken_in_before_access_ends() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    server.running.people().disable_user("officer").await.unwrap();
+    let event = officer.event(captured(new_client(), "Ya capturada"));
+    let head: ChainHead = officer.caller.get("/api/sync/head").await.json().await.unwrap();
+    assert_eq!(head, ChainHead::EMPTY);
+    assert!(stored(&officer.push(&[&event]).await));
+    refused(officer.caller.get("/api/sync/pull").await, 401, ProblemCode::UserDisabled).await;
+    refused(server.refresh(&officer.session.refresh_token).await, 401, ProblemCode::UserDisabled).await;
+    assert_eq!(records(server.device("manager").await.pull().await).len(), 1);
+}
+
+#[tokio::test]
+async fn sync_needs_an_enrolled_device() {
+    let server = Server::with_model().await;
+    let officer = server.caller("officer").await;
+    refused(officer.get("/api/sync/head").await, 403, ProblemCode::Forbidden).await;
+    let body = json!({"events": [], "device_ms": 1});
+    refused(officer.post("/api/sync/push", &body).await, 403, ProblemCode::Forbidden).await;
+}
+
+#[tokio::test]
+async fn what_was_receipted_is_there_after_a_restart() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let event = officer.event(captured(new_client(), "Duradera"));
+    let receipt = officer.push(&[&event]).await.receipt;
+    let (token, config) = (officer.session.access_token.clone(), server.config.clone());
+    server.running.shutdown().await;
+    let running = vereda_server::start(config).await.unwrap();
+    let url = format!("{}/api/sync/head", running.api_url());
+    let head: ChainHead =
+        reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+    assert_eq!((head.seq, head.hash), (receipt.seq, receipt.hash));
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn concurrent_edits_are_both_kept_and_a_far_future_clock_does_not_win_for_ever() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let mut manager = server.device("manager").await;
+    let client = new_client();
+    let capture = officer.event(captured(client, "Original"));
+    officer.push(&[&capture]).await;
+    // The manager's clock is a year ahead.
+    let mut ahead =
+        manager.event(edited(client, ClientField::Name, "Del futuro", vec![capture.event.hlc])).event;
+    ahead.hlc.wall += 365 * 86_400_000;
+    let ahead = manager.seal(ahead);
+    assert!(stored(&manager.push(&[&ahead]).await));
+    let concurrent = officer.event(edited(client, ClientField::Name, "De ahora", vec![capture.event.hlc]));
+    assert!(stored(&officer.push(&[&concurrent]).await));
+    let name = |changes: Vec<Change>| match records(changes).remove(&RecordKey::Client(client)) {
+        Some(Record::Client(record)) => {
+            let register = record.fields[&ClientField::Name].clone();
+            (
+                register.value().unwrap().to_owned(),
+                register.conflicts().len(),
+                record.heads(ClientField::Name),
+            )
+        }
+        _ => panic!(),
+    };
+    let (value, conflicts, heads) = name(officer.pull().await);
+    assert_eq!((value.as_str(), conflicts), ("Del futuro", 1));
+    let settled = officer.event(edited(client, ClientField::Name, "Acordado", heads));
+    assert!(stored(&officer.push(&[&settled]).await));
+    let (value, conflicts, _) = name(officer.pull().await);
+    assert_eq!((value.as_str(), conflicts), ("Acordado", 0));
+}
