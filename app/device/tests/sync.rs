@@ -152,3 +152,89 @@ async fn a_large_backlog_and_a_large_portfolio_go_in_pages() {
     let view = again.synced().await;
     assert_eq!(view.log[0].received, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_set_back_to_a_backup_gets_everything_again() {
+    let mut server = Server::start().await;
+    let ana = Device::enrolled(&server, "ana").await;
+    ana.new_client("María Peña", "1").await;
+    ana.synced().await;
+    server.stop().await;
+    let file = server.folder.path().join("vereda.db");
+    server.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let backup = std::fs::read(&file).unwrap();
+    server.start_again().await;
+    ana.new_client("Juan Ríos", "2").await;
+    ana.new_client("Luz Mora", "3").await;
+    assert_eq!(ana.synced().await.receipt.unwrap().seq, 3);
+
+    server.stop().await;
+    server.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    std::fs::write(&file, backup).unwrap();
+    server.start_again().await;
+    let view = ana.app.sync_now().await.unwrap();
+    // The session may be older than the backup knows; the work is not lost either way.
+    if view.line.state == (SyncState::Blocked { code: ErrorCode::SessionExpired }) {
+        ana.app.sign_in_again(SignInAgainRequest { password: PASSWORD.into() }).await.unwrap();
+    }
+    let view = ana.synced().await;
+    assert_eq!((view.line.waiting, view.receipt.unwrap().seq), (0, 3));
+    let again = Device::enrolled(&server, "ana").await;
+    assert_eq!(again.portfolio().await.total, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_set_back_to_a_backup_is_told_that_its_chain_is_broken() {
+    let mut server = Server::start().await;
+    let mut ana = Device::enrolled(&server, "ana").await;
+    ana.new_client("María Peña", "1").await;
+    ana.synced().await;
+    ana.restart().await;
+    let users = ana.folder.path().join("users");
+    let user = std::fs::read_dir(&users).unwrap().flatten().next().unwrap().path();
+    closed(&user).await;
+    // The database's file and, if the last writer left one, its log.
+    let files: Vec<_> = std::fs::read_dir(&user)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("store.db"))
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    ana.unlock().await;
+    ana.new_client("Juan Ríos", "2").await;
+    ana.synced().await;
+    ana.restart().await;
+    closed(&user).await;
+    for entry in std::fs::read_dir(&user).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("store.db") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    for (path, bytes) in files {
+        std::fs::write(path, bytes).unwrap();
+    }
+    server.stop().await;
+    ana.unlock().await;
+    ana.new_client("Otra Persona", "9").await;
+    server.start_again().await;
+    let view = ana.app.sync_now().await.unwrap();
+    // The old refresh token was used since: a new sign-in shows what else is wrong.
+    if view.line.state == (SyncState::Blocked { code: ErrorCode::SessionExpired }) {
+        ana.app.sign_in_again(SignInAgainRequest { password: PASSWORD.into() }).await.unwrap();
+    }
+    let view = ana.app.sync_now().await.unwrap();
+    assert_eq!(view.line.state, SyncState::Blocked { code: ErrorCode::ChainBroken });
+    // What was captured is still here, and still waits.
+    assert_eq!((view.line.waiting, ana.portfolio().await.total), (1, 2));
+}
+
+/// Waits until nobody has the store in this folder open any more.
+async fn closed(folder: &std::path::Path) {
+    let file = std::fs::File::options().write(true).open(folder.join("in-use")).unwrap();
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while file.try_lock().is_err() {
+        assert!(std::time::Instant::now() < patience, "the store stays open");
+        tokio::task::yield_now().await;
+    }
+}
