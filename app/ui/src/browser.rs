@@ -60,6 +60,67 @@ mod real {
         closure.forget();
     }
 
+    /// A listener for keys; it listens for as long as it is kept.
+    pub struct KeyListener(wasm_bindgen::closure::Closure<dyn FnMut(web_sys::KeyboardEvent)>);
+
+    impl Drop for KeyListener {
+        fn drop(&mut self) {
+            if let Some(window) = web_sys::window() {
+                let _ =
+                    window.remove_event_listener_with_callback("keydown", self.0.as_ref().unchecked_ref());
+            }
+        }
+    }
+
+    /// Calls back with every key that is not typed into something, and not while a dialog is open.
+    /// The callback says whether the key was meant for it.
+    pub fn on_key(mut callback: impl FnMut(String) -> bool + 'static) -> KeyListener {
+        let closure = wasm_bindgen::closure::Closure::<dyn FnMut(web_sys::KeyboardEvent)>::new(
+            move |event: web_sys::KeyboardEvent| {
+                let shifted = event.ctrl_key() || event.alt_key() || event.meta_key();
+                let element = event.target().and_then(|t| t.dyn_into::<web_sys::HtmlElement>().ok());
+                let typing =
+                    element.is_some_and(|e| matches!(e.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"));
+                let modal = document().and_then(|d| d.query_selector("dialog[open]").ok().flatten());
+                let free = !shifted && !typing && modal.is_none() && !event.default_prevented();
+                if free && callback(event.key()) {
+                    event.prevent_default();
+                }
+            },
+        );
+        if let Some(window) = web_sys::window() {
+            let _ = window.add_event_listener_with_callback("keydown", closure.as_ref().unchecked_ref());
+        }
+        KeyListener(closure)
+    }
+
+    /// What this page keeps on this machine under a name; for the look of things only.
+    pub fn kept(name: &str) -> Option<String> {
+        web_sys::window()?.local_storage().ok()??.get_item(name).ok()?
+    }
+
+    /// Keeps it. Where nothing can be kept it lasts until the page is closed.
+    pub fn keep(name: &str, value: &str) {
+        let storage = web_sys::window().and_then(|w| w.local_storage().ok().flatten());
+        if let Some(storage) = storage {
+            let _ = storage.set_item(name, value);
+        }
+    }
+
+    /// Scrolls the first element of a test id to so many pixels from its top.
+    pub fn scroll_to(testid: &str, top: f64) {
+        let found = document().and_then(|d| d.query_selector(&format!("[data-testid='{testid}']")).ok());
+        if let Some(element) = found.flatten() {
+            element.set_scroll_top(top as i32);
+        }
+    }
+
+    /// How many CSS pixels the page has across.
+    pub fn width() -> f64 {
+        let width = web_sys::window().and_then(|w| w.inner_width().ok());
+        width.and_then(|w| w.as_f64()).unwrap_or_default()
+    }
+
     /// Comes back after so many milliseconds.
     pub async fn sleep(ms: i32) {
         let promise = js_sys::Promise::new(&mut |resolve, _| {
@@ -135,12 +196,6 @@ mod real {
         let promise = window.navigator().clipboard().write_text(text);
         wasm_bindgen_futures::JsFuture::from(promise).await.is_ok()
     }
-
-    /// Whether the device has at least so many CSS pixels across.
-    pub fn wide() -> bool {
-        let query = web_sys::window().and_then(|w| w.match_media("(min-width: 900px)").ok().flatten());
-        query.is_some_and(|q| q.matches())
-    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -162,6 +217,18 @@ mod real {
     pub fn set_hash(_: &str, _: bool) {}
     pub fn back() {}
     pub fn on_window(_: &[&str], _: impl FnMut() + 'static) {}
+    pub struct KeyListener;
+    pub fn on_key(_: impl FnMut(String) -> bool + 'static) -> KeyListener {
+        KeyListener
+    }
+    pub fn kept(_: &str) -> Option<String> {
+        None
+    }
+    pub fn keep(_: &str, _: &str) {}
+    pub fn scroll_to(_: &str, _: f64) {}
+    pub fn width() -> f64 {
+        0.0
+    }
     pub async fn sleep(_: i32) {}
     pub fn dress(_: &str, _: &str, _: u16) {}
     pub fn title(_: &str) {}
@@ -171,9 +238,6 @@ mod real {
     pub fn show_modal(_: &str) {}
     pub fn print() {}
     pub async fn copy(_: &str) -> bool {
-        false
-    }
-    pub fn wide() -> bool {
         false
     }
 }

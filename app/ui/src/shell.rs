@@ -65,10 +65,15 @@ pub fn Root() -> Element {
 /// An open store: the rail, and the screen that the address names.
 #[component]
 fn Open() -> Element {
-    let route = use_app().route();
+    let app = use_app();
+    let route = app.route();
+    screens::review::provide();
     rsx! {
         div { class: "app",
             Rail { route }
+            if (app.wide)() {
+                screens::desk::ListPane { route }
+            }
             // Keyed, so that another screen, or the same one about somebody else, starts afresh.
             for route in [route] {
                 Here { key: "{route.path()}", route }

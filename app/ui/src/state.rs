@@ -30,6 +30,8 @@ pub struct App {
     pub confirm: Signal<Option<Confirm>>,
     /// What a screen reader is to say.
     pub announced: Signal<String>,
+    /// Whether there is room for a list and a detail side by side.
+    pub wide: Signal<bool>,
     /// When somebody last touched the screen or a key.
     touched: Signal<Millis>,
 }
@@ -80,6 +82,7 @@ impl App {
             toasts: use_signal(Vec::new),
             confirm: use_signal(|| None),
             announced: use_signal(String::new),
+            wide: use_signal(|| false),
             touched: use_signal(browser::now),
         };
         use_context_provider(|| app);
@@ -99,6 +102,7 @@ impl App {
                 Theme::Dark => "dark",
             };
             browser::dress(chosen.tag(), theme, settings.text_percent);
+            app.measure();
         });
         app
     }
@@ -205,9 +209,19 @@ impl App {
         // Callbacks carry the runtime along: the browser calls from outside of it.
         let moved = Callback::new(move |()| visit(&mut visited.write(), Route::read(&browser::hash())));
         browser::on_window(&["hashchange"], move || moved.call(()));
+        let sized = Callback::new(move |()| self.measure());
+        browser::on_window(&["resize"], move || sized.call(()));
         let mut touched = self.touched;
         let touch = Callback::new(move |()| touched.set(browser::now()));
         browser::on_window(&["pointerdown", "keydown", "wheel", "touchmove"], move || touch.call(()));
+    }
+
+    /// Larger text needs more room.
+    fn measure(mut self) {
+        let wide = browser::width() >= 9.0 * f64::from(self.settings().text_percent);
+        if *self.wide.peek() != wide {
+            self.wide.set(wide);
+        }
     }
 
     /// The long poll. It gives in to errors ever more slowly and never ends.

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod client_form;
 pub mod decision;
+pub mod desk;
 pub mod enrol;
 pub mod interview;
 pub mod letter;
@@ -10,6 +11,9 @@ pub mod model;
 pub mod portfolio;
 pub mod result;
 pub mod review;
+pub mod review_decide;
+pub mod review_detail;
+pub mod review_list;
 pub mod settings;
 pub mod sync;
 pub mod unlock;
