@@ -8,6 +8,7 @@
 pub mod desktop;
 pub mod process;
 pub mod server;
+pub mod steps;
 pub mod window;
 
 pub use desktop::Desktop;

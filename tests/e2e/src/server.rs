@@ -93,6 +93,11 @@ impl Server {
         }
     }
 
+    /// The folder of its data.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -220,6 +220,14 @@ impl<'d> Window<'d> {
         Ok(())
     }
 
+    /// Presses keys in the element with this test id.
+    ///
+    /// # Errors
+    /// When it does not appear or does not take keys.
+    pub async fn press_in(&self, id: &str, keys: &str) -> anyhow::Result<()> {
+        Ok(self.get(id).await?.send_keys(keys).await?)
+    }
+
     /// The text shown in the element with this test id.
     ///
     /// # Errors

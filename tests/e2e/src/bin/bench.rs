@@ -72,16 +72,6 @@ fn sizes() -> Result<Vec<Row>> {
     ])
 }
 
-/// Calls a command in the page and gives its answer, or fails with its refusal.
-async fn call(window: &Window<'_>, command: &str, request: Value) -> Result<Value> {
-    let script = "const [command, request, done] = arguments; \
-        window.__TAURI__.core.invoke(command, {request}).then( \
-          answer => done({answer}), refusal => done({refusal}))";
-    let answer = window.script_async(script, vec![json!(command), request]).await?;
-    anyhow::ensure!(answer.get("refusal").is_none(), "{command} was refused: {}", answer["refusal"]);
-    Ok(answer["answer"].clone())
-}
-
 /// Calls a command for each request, one after the other, and gives the times in milliseconds.
 async fn times(window: &Window<'_>, command: &str, requests: Vec<Value>) -> Result<Vec<f64>> {
     let script = "const [command, requests, done] = arguments; (async () => { const times = []; \
@@ -105,12 +95,12 @@ async fn enrol(
     let start = std::time::Instant::now();
     let request =
         json!({"server": server.url(), "username": username, "password": password, "pin": "739154"});
-    call(window, "enrol", request).await?;
+    window.call("enrol", request).await?;
     let end = start + std::time::Duration::from_secs(900);
     loop {
         let arrived = until("the first sync", || async {
-            let portfolio = call(window, "portfolio", json!({"query": "", "offset": 0, "limit": 1})).await?;
-            let sync = call(window, "sync", Value::Null).await?;
+            let portfolio = window.call("portfolio", json!({"query": "", "offset": 0, "limit": 1})).await?;
+            let sync = window.call("sync", Value::Null).await?;
             let all = portfolio["total"].as_u64() >= Some(u64::from(clients));
             Ok((all && sync["line"]["state"]["state"] == "idle").then_some(()))
         })
@@ -125,7 +115,7 @@ async fn enrol(
 
 /// An interview again and again: what-if, saving a field, scoring.
 async fn interview(window: &Window<'_>) -> Result<Vec<Row>> {
-    let page = call(window, "portfolio", json!({"query": "", "offset": 0, "limit": 200})).await?;
+    let page = window.call("portfolio", json!({"query": "", "offset": 0, "limit": 200})).await?;
     let clients: Vec<Value> =
         page["rows"].as_array().context("rows")?.iter().map(|row| row["id"].clone()).collect();
     let answers = answers();
@@ -136,7 +126,7 @@ async fn interview(window: &Window<'_>) -> Result<Vec<Row>> {
         if run >= clients.len() {
             break;
         }
-        let draft = call(window, "start_interview", json!({"client": clients[run]})).await?["id"].clone();
+        let draft = window.call("start_interview", json!({"client": clients[run]})).await?["id"].clone();
         let requests = answers
             .as_object()
             .context("answers")?
@@ -164,18 +154,18 @@ async fn interview(window: &Window<'_>) -> Result<Vec<Row>> {
 fn answers() -> Value {
     json!({
         "amount": 1000, "term_months": 36, "price": 1400, "job": "fixed", "seniority_years": 6,
-        "income": 150, "home": "owner", "expenses": 60, "assets": 4000, "debt": 0, "records": "no",
+        "income": 150, "home": "owner", "expenses": 60, "assets": 4000, "debt": 0, "records": false,
     })
 }
 
 /// From *Score* pressed to the result shown, in the page.
 async fn screen(window: &Window<'_>) -> Result<Vec<Row>> {
-    let page = call(window, "portfolio", json!({"query": "", "offset": 250, "limit": 20})).await?;
+    let page = window.call("portfolio", json!({"query": "", "offset": 250, "limit": 20})).await?;
     let mut taken = Vec::new();
     for row in page["rows"].as_array().context("rows")? {
-        let draft = call(window, "start_interview", json!({"client": row["id"]})).await?["id"].clone();
+        let draft = window.call("start_interview", json!({"client": row["id"]})).await?["id"].clone();
         for (field, value) in answers().as_object().context("answers")? {
-            call(window, "save_field", json!({"draft": draft, "field": field, "value": value})).await?;
+            window.call("save_field", json!({"draft": draft, "field": field, "value": value})).await?;
         }
         let script = "location.hash = arguments[0]; return null";
         window
@@ -195,7 +185,7 @@ async fn screen(window: &Window<'_>) -> Result<Vec<Row>> {
 /// Words of names, accents and case aside, documents and phones, over the large portfolio.
 async fn search(window: &Window<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    let first = call(window, "portfolio", json!({"query": "", "offset": 0, "limit": 200})).await?;
+    let first = window.call("portfolio", json!({"query": "", "offset": 0, "limit": 200})).await?;
     let people = first["rows"].as_array().context("rows")?;
     let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
     let by = |query: &dyn Fn(&Value) -> String| -> Vec<Value> {

@@ -1,0 +1,158 @@
+//! What people do in the app, step by step, as the tests, the pictures and the benchmarks share it.
+
+use crate::{Server, SignIn, Window, until};
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// The PIN that everybody uses here.
+pub const PIN: &str = "739154";
+
+/// One applicant whom either reference model scores: answers by feature, in the order of the form.
+/// A category's answer is the code of its option.
+pub const ANSWERS: &[(&str, Answer)] = &[
+    ("amount", Answer::Number("1000")),
+    ("term_months", Answer::Number("36")),
+    ("price", Answer::Number("1400")),
+    ("job", Answer::Option("fixed")),
+    ("seniority_years", Answer::Number("6")),
+    ("income", Answer::Number("150")),
+    ("home", Answer::Option("owner")),
+    ("expenses", Answer::Number("60")),
+    ("assets", Answer::Number("4000")),
+    ("debt", Answer::Number("0")),
+    ("records", Answer::Option("false")),
+];
+
+/// How a question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// By typing a number.
+    Number(&'static str),
+    /// By choosing an option.
+    Option(&'static str),
+}
+
+impl Window<'_> {
+    /// First start: address, name, password, and a PIN twice; waits for the portfolio.
+    ///
+    /// # Errors
+    /// When a step cannot be taken.
+    pub async fn enrol(&self, server: &Server, who: &SignIn) -> Result<()> {
+        self.enter("input-server", &server.url()).await?;
+        self.click("enrol-next").await?;
+        self.enter("input-username", &who.username).await?;
+        self.enter("input-password", &who.password).await?;
+        self.click("enrol-next").await?;
+        self.pin(PIN).await?;
+        self.pin(PIN).await?;
+        self.home().await
+    }
+
+    /// Unlocks with the PIN.
+    ///
+    /// # Errors
+    /// When a step cannot be taken.
+    pub async fn unlock(&self) -> Result<()> {
+        self.pin(PIN).await?;
+        self.home().await
+    }
+
+    /// Waits for the first screen after unlocking.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn home(&self) -> Result<()> {
+        self.find("[data-testid=\"portfolio-search\"], [data-testid=\"review\"]").await?;
+        Ok(())
+    }
+
+    /// Enters a PIN on the pad.
+    ///
+    /// # Errors
+    /// When the pad is not there.
+    pub async fn pin(&self, pin: &str) -> Result<()> {
+        self.get("pin-pad").await?;
+        for digit in pin.chars() {
+            self.click(&format!("pin-{digit}")).await?;
+        }
+        self.click("pin-enter").await
+    }
+
+    /// Answers one question of the form and waits until the app says that it is saved.
+    ///
+    /// # Errors
+    /// When the question does not appear or the answer is not saved.
+    pub async fn answer(&self, feature: &str, answer: Answer) -> Result<()> {
+        self.to_question(feature).await?;
+        match answer {
+            Answer::Number(text) => self.enter(&format!("input-{feature}"), text).await?,
+            Answer::Option(code) => self.choose(feature, code).await?,
+        }
+        self.get(&format!("saved-{feature}")).await?;
+        Ok(())
+    }
+
+    /// Chooses an option, shown at once or behind a list.
+    ///
+    /// # Errors
+    /// When it is not offered.
+    pub async fn choose(&self, field: &str, code: &str) -> Result<()> {
+        let option = format!("option-{field}-{code}");
+        if !self.has(&option).await? {
+            self.click(&format!("input-{field}")).await?;
+        }
+        self.click(&option).await
+    }
+
+    /// Goes on through the form's steps until this question is shown.
+    ///
+    /// # Errors
+    /// When the form ends without it.
+    pub async fn to_question(&self, feature: &str) -> Result<()> {
+        let field = format!("field-{feature}");
+        until(&format!("the question {feature}"), || async {
+            if self.has(&field).await? {
+                return Ok(Some(()));
+            }
+            if self.has("next-section").await? {
+                self.click("next-section").await?;
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Answers every question of [`ANSWERS`].
+    ///
+    /// # Errors
+    /// When one cannot be answered.
+    pub async fn answer_all(&self) -> Result<()> {
+        for (feature, answer) in ANSWERS {
+            self.answer(feature, *answer).await.with_context(|| format!("answering {feature}"))?;
+        }
+        Ok(())
+    }
+
+    /// Goes to one of the app's addresses, such as `/sync`.
+    ///
+    /// # Errors
+    /// When the page does not answer.
+    pub async fn go(&self, path: &str) -> Result<()> {
+        self.script("location.hash = arguments[0]; return null", vec![Value::from(format!("#{path}"))])
+            .await?;
+        Ok(())
+    }
+
+    /// Calls one of the app's commands from the page, as its screens do.
+    ///
+    /// # Errors
+    /// When it is refused: the refusal as JSON.
+    pub async fn call(&self, command: &str, request: Value) -> Result<Value> {
+        let script = "const [command, request, done] = arguments; \
+            window.__TAURI__.core.invoke(command, {request}).then( \
+              answer => done({answer}), refusal => done({refusal}))";
+        let answer = self.script_async(script, vec![Value::from(command), request]).await?;
+        anyhow::ensure!(answer.get("refusal").is_none(), "{command} was refused: {}", answer["refusal"]);
+        Ok(answer["answer"].clone())
+    }
+}
