@@ -112,7 +112,12 @@ fn platform_store() -> keyring_core::Result<Arc<CredentialStore>> {
     Ok(android_native_keyring_store::Store::new()?)
 }
 
-#[cfg(target_vendor = "apple")]
+#[cfg(target_os = "macos")]
+fn platform_store() -> keyring_core::Result<Arc<CredentialStore>> {
+    Ok(apple_native_keyring_store::keychain::Store::new()?)
+}
+
+#[cfg(all(target_vendor = "apple", not(target_os = "macos")))]
 fn platform_store() -> keyring_core::Result<Arc<CredentialStore>> {
     Ok(apple_native_keyring_store::protected::Store::new()?)
 }

@@ -136,6 +136,25 @@ async fn a_clock_a_year_off_is_shown_and_work_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_value_written_by_a_clock_that_is_years_ahead_can_still_be_corrected() {
+    let server = Server::start().await;
+    let ana = Device::enrolled(&server, "ana").await;
+    ana.offset.store(10 * 366 * 24 * 3_600_000, Ordering::SeqCst);
+    ana.unlock().await;
+    let client = ana.new_client("María Peña", "1.020.345").await;
+    assert_eq!(ana.app.sync_now().await.unwrap().line.waiting, 0);
+    let marta = Device::enrolled(&server, "marta").await;
+    let fields = [(ClientField::Phone, "301 555 0001".to_owned())].into();
+    marta.app.edit_client(EditClientRequest { client, fields }).await.unwrap();
+    assert_eq!(marta.synced().await.line.quarantined, 0);
+    ana.app.sync_now().await.unwrap();
+    for device in [&ana, &marta] {
+        let view = device.app.client(ClientRequest { client }).await.unwrap();
+        assert_eq!((view.row.phone.as_str(), view.conflicts.len()), ("301 555 0001", 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_backlog_and_a_large_portfolio_go_in_pages() {
     let server = Server::start().await;
     let ana = Device::enrolled(&server, "ana").await;

@@ -21,13 +21,24 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Makes the one HTTP client of the app.
 pub(crate) fn client(version: &str) -> Result<Client> {
-    Client::builder()
+    trust(Client::builder())
         .user_agent(format!("vereda-device/{version}"))
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| DeviceError::Internal(format!("no HTTP client: {}", whole(&error))))
+}
+
+/// Whose certificates are believed: the system's, and on Android Mozilla's list.
+fn trust(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    #[cfg(target_os = "android")]
+    let builder = builder.tls_certs_only(
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok()),
+    );
+    builder
 }
 
 /// Reads a server's address as people type it, and gives it as it is kept.

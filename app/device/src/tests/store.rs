@@ -265,3 +265,30 @@ async fn what_is_purged_stays_until_nothing_captured_hangs_on_it() {
     assert!(!here());
     assert_eq!(app.portfolio(PortfolioRequest { limit: 9, ..Default::default() }).await.unwrap().total, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_to_be_and_costs_nothing_that_was_acknowledged() {
+    let (device, session) = Device::ready().await;
+    let limit = |pages: i64| {
+        session
+            .store
+            .write(|db| Ok(db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?))
+            .unwrap();
+    };
+    limit(1);
+    let mut kept = 0;
+    let refused = loop {
+        match device.app.create_client(new_client("Juan", &format!("7{kept}"))).await {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.code, ErrorCode::StorageFull);
+    let everybody = PortfolioRequest { limit: 1, ..Default::default() };
+    assert_eq!(device.app.portfolio(everybody.clone()).await.unwrap().total, kept);
+    limit(1_000_000);
+    device.app.create_client(new_client("Juan", "8")).await.unwrap();
+    assert_eq!(device.app.portfolio(everybody).await.unwrap().total, kept + 1);
+    let view = device.app.sync().await.unwrap();
+    assert_eq!(view.line.waiting, u64::from(kept) + 1);
+}
