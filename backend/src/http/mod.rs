@@ -136,6 +136,11 @@ pub fn router(app: Shared) -> Router {
         let handler = route.handler.layer(axum::middleware::from_fn_with_state(guard, caller::authorise));
         router = router.route(route.info.path, handler);
     }
+    surround(router, &app).with_state(app)
+}
+
+/// What holds for every route and for every address that is none.
+fn surround(router: Router<Shared>, app: &Shared) -> Router<Shared> {
     let timeout = app.config.limits.request_timeout();
     router
         .fallback(|| async { problem::ApiError::not_found() })
@@ -145,7 +150,6 @@ pub fn router(app: Shared) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(axum::middleware::from_fn_with_state(app.clone(), observe::observe))
-        .with_state(app)
 }
 
 /// Metrics and health, for the inside.
@@ -155,4 +159,45 @@ pub fn metrics_router(app: Shared) -> Router {
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
         .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt;
+    use vereda_domain::api::{Problem, ProblemCode};
+
+    #[tokio::test]
+    async fn failures_inside_stay_inside() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
+        let app = crate::server::open(config).unwrap();
+        let broken: Router<Shared> = Router::new()
+            .route(
+                "/panics",
+                get(|| async {
+                    if true {
+                        panic!("secret of the inside")
+                    }
+                }),
+            )
+            .route(
+                "/fails",
+                get(|| async { problem::ApiError::internal("no such table: secrets_of_the_inside") }),
+            )
+            .route("/plain", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "secret of the inside") }));
+        let router = surround(broken, &app).with_state(app);
+        for path in ["/panics", "/fails", "/plain"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 500);
+            let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+            assert!(!String::from_utf8_lossy(&body).contains("inside"));
+            let problem: Problem = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem.code, ProblemCode::Internal);
+            assert_eq!(problem.request_id.len(), 32);
+        }
+    }
 }

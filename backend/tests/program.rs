@@ -1,0 +1,170 @@
+//! The program itself: its command line, its log, its signals, its demonstration.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::{Value as Json, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use vereda_domain::api::{HistoryPage, Pulled, Session};
+
+fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vereda-server"));
+    command.env("VEREDA_DATA_DIR", data).env("VEREDA_LISTEN", "127.0.0.1:0");
+    command.env("VEREDA_METRICS_LISTEN", "127.0.0.1:0").env_remove("VEREDA_PASSWORD");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(data: &Path, arguments: &[&str], stdin: &str) -> Output {
+    let mut child = program(data).args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[cfg(unix)]
+fn terminate(child: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Ends the program if a test fails before it does.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn people_are_added_by_hand_and_the_log_is_json_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    assert!(run(&data, &["branch", "add", "Norte"], "").status.success());
+    let add = ["user", "add", "ana", "--name", "Ana Secreta", "--role", "officer", "--branch", "Norte"];
+    let short = run(&data, &add, "corta\n");
+    assert!(!short.status.success());
+    assert!(String::from_utf8_lossy(&short.stderr).contains("10 characters"));
+    assert!(run(&data, &add, "una clave secreta\n").status.success());
+    assert!(!run(&data, &add, "una clave secreta\n").status.success(), "the name is taken");
+    let list = run(&data, &["user", "list"], "");
+    assert!(String::from_utf8_lossy(&list.stdout).contains("ana\tofficer\tNorte\tactive"));
+
+    let mut served = Served(program(&data).arg("serve").spawn().unwrap());
+    let mut log = BufReader::new(served.0.stderr.take().unwrap());
+    let mut lines = String::new();
+    let api = loop {
+        let before = lines.len();
+        assert!(log.read_line(&mut lines).unwrap() > 0, "it ended: {lines}");
+        let line: Json = serde_json::from_str(&lines[before..]).unwrap();
+        if let Some(address) = line["api_addr"].as_str() {
+            break format!("http://{address}");
+        }
+    };
+    let client = reqwest::Client::new();
+    let sign_in = async |username: &str, password: &str| {
+        let body = json!({"username": username, "password": password});
+        client.post(format!("{api}/api/auth/sign-in")).json(&body).send().await.unwrap()
+    };
+    let session: Session = sign_in("ana", "una clave secreta").await.json().await.unwrap();
+    sign_in("evil\r\n{\"level\":\"FORGED\"}\u{1b}[31m", "otra clave secreta").await;
+    let request =
+        client.get(format!("{api}/api/history/x%0d%0aFORGED?x=Secreta")).bearer_auth(&session.access_token);
+    request.header("user-agent", "Secreta").header("x-request-id", "mi-peticion-1").send().await.unwrap();
+    terminate(&served.0);
+    assert!(served.0.wait().unwrap().success(), "SIGTERM is a clean end");
+    log.read_to_string(&mut lines).unwrap();
+    for line in lines.lines() {
+        let line: Json = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert_ne!(line["level"], "FORGED");
+    }
+    assert!(lines.contains("mi-peticion-1") && lines.contains("stopped"));
+    for secret in ["Secreta", "secreta", "FORGED", &session.access_token, &session.refresh_token] {
+        assert!(!lines.contains(secret), "{secret} in {lines}");
+    }
+    assert!(run(&data, &["user", "disable", "ana"], "").status.success());
+    let list = run(&data, &["user", "list"], "");
+    assert!(String::from_utf8_lossy(&list.stdout).contains("disabled"));
+}
+
+#[test]
+fn settings_that_cannot_be_meant_are_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = program(dir.path()).arg("serve").env("VEREDA_LISTEN", "0.0.0.0:0").output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("behind_proxy"), "{text}");
+    let output = program(dir.path()).args(["serve", "--config", "nowhere.toml"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere.toml"));
+}
+
+fn demo(data: &Path, clients: &str) -> (Served, Json) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vereda-server"))
+        .args(["demo", "--listen", "127.0.0.1:0", "--clients", clients, "--data"])
+        .arg(data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (Served(child), serde_json::from_str(&line).unwrap())
+}
+
+async fn sign_in(ready: &Json, username: &str) -> Session {
+    let users = ready["users"].as_array().unwrap();
+    let user = users.iter().find(|u| u["username"] == username).unwrap();
+    let device = json!({"id": uuid::Uuid::now_v7(), "name": "prueba", "platform": "linux"});
+    let body = json!({"username": username, "password": user["password"], "device": device});
+    let url = format!("{}/api/auth/sign-in", ready["api"].as_str().unwrap());
+    reqwest::Client::new().post(url).json(&body).send().await.unwrap().json().await.unwrap()
+}
+
+async fn get<T: serde::de::DeserializeOwned>(ready: &Json, session: &Session, path: &str) -> T {
+    let url = format!("{}{path}", ready["api"].as_str().unwrap());
+    let request = reqwest::Client::new().get(url).bearer_auth(&session.access_token);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_demonstration_has_portfolios_and_keeps_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut served, ready) = demo(dir.path(), "40");
+    assert_eq!(ready["ready"], true);
+    assert_eq!(ready["users"].as_array().unwrap().len(), 9);
+    let officer = sign_in(&ready, "oficial1").await;
+    let pulled: Pulled = get(&ready, &officer, "/api/sync/pull?limit=1000").await;
+    let text = serde_json::to_value(&pulled).unwrap();
+    let of_kind = |kind: &str| {
+        let changes = text["changes"].as_array().unwrap().iter();
+        changes.filter(|c| c["record"]["kind"] == kind).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of_kind("client").len(), 40);
+    let assessments = of_kind("assessment");
+    assert!((15..35).contains(&assessments.len()), "{}", assessments.len());
+    assert!(assessments.iter().all(|a| a["record"]["rescore"]["outcome"] == "same"));
+    let undecided = assessments.iter().filter(|a| a["record"]["decisions"].as_object().unwrap().is_empty());
+    let undecided = undecided.count();
+    assert!(undecided > 0 && undecided < assessments.len());
+    let manager = sign_in(&ready, "gerente1").await;
+    let page: HistoryPage = get(&ready, &manager, "/api/history?limit=500").await;
+    assert!(page.entries.len() > assessments.len(), "two officers");
+    assert!(page.entries.iter().all(|e| e.model.version == 1));
+    terminate(&served.0);
+    assert!(served.0.wait().unwrap().success());
+
+    let (served, again) = demo(dir.path(), "40");
+    assert_eq!(again["users"], ready["users"]);
+    let officer = sign_in(&again, "oficial1").await;
+    let pulled: Pulled = get(&again, &officer, "/api/sync/pull?limit=1000").await;
+    assert_eq!(serde_json::to_value(&pulled).unwrap()["changes"], text["changes"], "filled once");
+    drop(served);
+    // Killed while it was filling: the next start begins anew.
+    std::fs::write(dir.path().join("demo-unfinished"), b"").unwrap();
+    let (_served, fresh) = demo(dir.path(), "5");
+    let officer = sign_in(&fresh, "oficial1").await;
+    let pulled: Pulled = get(&fresh, &officer, "/api/sync/pull?limit=1000").await;
+    assert!(pulled.changes.len() <= 10);
+}

@@ -1,0 +1,445 @@
+//! What every store must hold, whatever the database. `sqlite` runs it on SQLite; another
+//! implementation calls [`contract`] with its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+use uuid::Uuid;
+use vereda_domain::api::{
+    BranchInfo, Change, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest, QuarantineReason, Role, Source,
+};
+use vereda_domain::client::Consent;
+use vereda_domain::event::{ChainHead, Event, EventBody, Hash, Sealed};
+use vereda_domain::hlc::Hlc;
+use vereda_domain::record::{Rank, Record, RecordKey, fold};
+use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, UserId};
+use vereda_scoring::ModelRef;
+use vereda_scoring::bundle::Group;
+use vereda_server::clock::rfc3339;
+use vereda_server::store::sqlite::SqliteStore;
+use vereda_server::store::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&SqliteStore::file_in(dir.path()), 2).unwrap();
+    contract(Arc::new(store)).await;
+}
+
+/// Runs the whole suite on an empty store.
+async fn contract(store: Arc<dyn Store>) {
+    let world = people(&store).await;
+    sessions(&store, &world).await;
+    chains(&store, &world).await;
+    waiting(&store, &world).await;
+    portfolios(&store, &world).await;
+    concurrent_appends(&store, &world).await;
+    models(&store).await;
+    history(&store, &world).await;
+}
+
+struct World {
+    branch: BranchInfo,
+    other: BranchInfo,
+    officer: UserRow,
+    colleague: UserRow,
+}
+
+async fn people(store: &Arc<dyn Store>) -> World {
+    let branch = |name: &str| BranchInfo { id: BranchId(Uuid::now_v7()), name: name.into() };
+    let (north, south) = (branch("Norte"), branch("Sur"));
+    assert_eq!(store.add_branch(south.clone()).await.unwrap(), Added::Added);
+    assert_eq!(store.add_branch(north.clone()).await.unwrap(), Added::Added);
+    assert_eq!(store.add_branch(branch("Norte")).await.unwrap(), Added::NameTaken);
+    assert_eq!(store.branches().await.unwrap(), [north.clone(), south.clone()]);
+    let user = |username: &str, branch: Option<&BranchInfo>| UserRow {
+        id: UserId(Uuid::now_v7()),
+        username: username.into(),
+        name: format!("Nombre {username}"),
+        role: Role::Officer,
+        branch: branch.cloned(),
+        password_hash: "$argon2id$".into(),
+        disabled: false,
+    };
+    let (officer, colleague) = (user("Ana", Some(&north)), user("eva", Some(&north)));
+    for row in [&officer, &colleague, &user("sola", None)] {
+        assert_eq!(store.add_user(row.clone(), 1).await.unwrap(), Added::Added);
+    }
+    assert_eq!(store.add_user(user(" aNA", Some(&south)), 1).await.unwrap(), Added::NameTaken);
+    assert_eq!(store.user_by_name("ANA ").await.unwrap().as_ref(), Some(&officer));
+    assert_eq!(store.user(officer.id).await.unwrap().as_ref(), Some(&officer));
+    assert_eq!(store.user_by_name("'; DROP TABLE users; --").await.unwrap(), None);
+    assert_eq!(store.users().await.unwrap().len(), 3);
+    let colleagues = store.colleagues(north.id).await.unwrap();
+    assert_eq!(colleagues.iter().map(|c| c.id).collect::<Vec<_>>(), [officer.id, colleague.id]);
+    World { branch: north, other: south, officer, colleague }
+}
+
+async fn enrol(store: &Arc<dyn Store>, user: &UserRow, token: u8) -> DeviceId {
+    let id = DeviceId(Uuid::now_v7());
+    assert_eq!(open(store, user, Some(id), token).await, Opened::Opened);
+    id
+}
+
+async fn open(store: &Arc<dyn Store>, user: &UserRow, device: Option<DeviceId>, token: u8) -> Opened {
+    let device = device.map(|id| DeviceInfo { id, name: "d".into(), platform: "linux".into() });
+    let (family, token) = (Uuid::now_v7(), Hash([token; 32]));
+    let session = NewSession { family, user: user.id, device, token, now: 1000, expires: 9000 };
+    store.open_session(session).await.unwrap()
+}
+
+async fn sessions(store: &Arc<dyn Store>, world: &World) {
+    let device = enrol(store, &world.officer, 1).await;
+    assert_eq!(open(store, &world.colleague, Some(device), 2).await, Opened::DeviceOfAnother);
+    assert_eq!(open(store, &world.colleague, None, 3).await, Opened::Opened);
+    let rotate = async |presented: u8, successor: u8, now: Millis| {
+        let rotation = Rotation {
+            presented: Hash([presented; 32]),
+            successor: Hash([successor; 32]),
+            now,
+            expires: now + 8000,
+            grace_ms: 100,
+        };
+        store.rotate(rotation).await.unwrap()
+    };
+    assert!(matches!(rotate(2, 9, 2000).await, Rotated::Unknown), "a refused session leaves no token");
+    match rotate(1, 11, 2000).await {
+        Rotated::Exchanged { user, device: d, again: false } => {
+            assert_eq!((user.id, d), (world.officer.id, Some(device)));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(rotate(1, 11, 2100).await, Rotated::Exchanged { again: true, .. }));
+    assert!(matches!(rotate(1, 11, 2101).await, Rotated::Reused { .. }), "beyond the grace time");
+    assert!(matches!(rotate(11, 12, 2102).await, Rotated::Revoked), "the whole family");
+    assert!(matches!(rotate(3, 31, 9000).await, Rotated::Unknown), "too old");
+    enrol(store, &world.officer, 4).await;
+    store.close_session(Hash([4; 32]), 3000).await.unwrap();
+    store.close_session(Hash([99; 32]), 3000).await.unwrap();
+    assert!(matches!(rotate(4, 41, 3001).await, Rotated::Revoked));
+    let gone = store.user_by_name("sola").await.unwrap().unwrap();
+    enrol(store, &gone, 5).await;
+    assert!(store.disable_user("SOLA", 4000).await.unwrap());
+    assert!(!store.disable_user("nobody", 4000).await.unwrap());
+    assert!(store.user(gone.id).await.unwrap().unwrap().disabled);
+    assert!(matches!(rotate(5, 51, 4001).await, Rotated::Disabled));
+}
+
+fn captured(
+    user: &UserRow,
+    branch: &BranchInfo,
+    device: DeviceId,
+    head: ChainHead,
+    client: ClientId,
+) -> Sealed {
+    let at = 1_790_000_000_000 + i64::try_from(head.seq).unwrap();
+    Sealed::seal(Event {
+        device,
+        seq: head.seq + 1,
+        prev: head.hash,
+        hlc: Hlc { wall: at, counter: 0, node: device },
+        at,
+        actor: user.id,
+        branch: branch.id,
+        body: EventBody::ClientCaptured {
+            client,
+            fields: Default::default(),
+            consent: Consent { at, text_version: "1".into() },
+        },
+    })
+    .unwrap()
+}
+
+fn row(event: &Sealed, outcome: EventOutcome) -> NewEvent {
+    NewEvent {
+        seq: event.event.seq,
+        hash: event.hash,
+        text: event.text.clone(),
+        outcome,
+        key: Some(event.event.body.key()),
+        waits_for: None,
+        rank: Rank::Officer,
+    }
+}
+
+/// A push of one capture, as decided on at this snapshot.
+fn push_of(user: &UserRow, branch: &BranchInfo, snapshot: &Snapshot, event: &Sealed) -> Append {
+    let record = fold(None, &event.event, Rank::Officer).unwrap();
+    let client = event.event.body.client();
+    Append {
+        branch: branch.id,
+        branch_seq: snapshot.branch_seq,
+        device: event.event.device,
+        head: snapshot.head,
+        events: vec![row(event, EventOutcome::Stored)],
+        settled: Vec::new(),
+        records: vec![RecordRow { record, owner: user.id, client }],
+        reassigned: Vec::new(),
+        history: Vec::new(),
+        now: 5000,
+        drift_ms: -3,
+    }
+}
+
+async fn snapshot(
+    store: &Arc<dyn Store>,
+    branch: &BranchInfo,
+    device: DeviceId,
+    keys: &[RecordKey],
+) -> Snapshot {
+    store.snapshot(branch.id, device, 1, 100, keys.to_vec()).await.unwrap()
+}
+
+async fn chains(store: &Arc<dyn Store>, world: &World) {
+    let device = enrol(store, &world.officer, 20).await;
+    assert_eq!(store.head(device).await.unwrap(), ChainHead::EMPTY);
+    assert_eq!(store.head(DeviceId(Uuid::now_v7())).await.unwrap(), ChainHead::EMPTY);
+    let client = ClientId(Uuid::now_v7());
+    let before = snapshot(store, &world.branch, device, &[RecordKey::Client(client)]).await;
+    assert!(before.records.is_empty() && before.stored.is_empty());
+    let event = captured(&world.officer, &world.branch, device, ChainHead::EMPTY, client);
+    let push = push_of(&world.officer, &world.branch, &before, &event);
+    assert_eq!(store.append(push.clone()).await.unwrap(), Appended::Done);
+    assert_eq!(store.append(push).await.unwrap(), Appended::Stale, "the branch has moved on");
+    let after = snapshot(store, &world.branch, device, &[RecordKey::Client(client)]).await;
+    assert_eq!(after.head, ChainHead { seq: 1, hash: event.hash });
+    assert!(after.branch_seq > before.branch_seq);
+    assert_eq!(after.stored, [StoredEvent { seq: 1, hash: event.hash, outcome: EventOutcome::Stored }]);
+    assert_eq!(after.records.len(), 1);
+    // A wrong end of the chain, at a right sequence.
+    let second = captured(&world.officer, &world.branch, device, after.head, client);
+    let mut wrong = push_of(&world.officer, &world.branch, &after, &second);
+    wrong.head = ChainHead::EMPTY;
+    assert_eq!(store.append(wrong).await.unwrap(), Appended::Stale);
+    // A record of another branch under the same id stays what it is, and nothing else is written.
+    let south = snapshot(store, &world.other, device, &[]).await;
+    let stolen = push_of(&world.officer, &world.other, &south, &second);
+    assert!(store.append(stolen).await.is_err());
+    assert_eq!(store.head(device).await.unwrap(), after.head);
+    let pull = |branch: BranchId, cursor| PullQuery { branch, owner: None, cursor, limit: 10 };
+    let page = store.pull(pull(world.branch.id, 0)).await.unwrap();
+    assert_eq!((page.changes.len(), page.more, page.cursor), (1, false, after.branch_seq));
+    assert!(store.pull(pull(world.branch.id, page.cursor)).await.unwrap().changes.is_empty());
+    assert_eq!(store.pull(pull(world.branch.id, u64::MAX)).await.unwrap().changes.len(), 1);
+    assert!(store.pull(pull(world.other.id, 0)).await.unwrap().changes.is_empty());
+}
+
+async fn waiting(store: &Arc<dyn Store>, world: &World) {
+    let device = enrol(store, &world.officer, 21).await;
+    let (client, assessment) = (ClientId(Uuid::now_v7()), AssessmentId(Uuid::now_v7()));
+    let (missing, further) = (RecordKey::Client(client), RecordKey::Assessment(assessment));
+    let held = |reason| EventOutcome::Quarantined { reason, detail: "d".into() };
+    let before = snapshot(store, &world.branch, device, &[missing]).await;
+    let first = captured(&world.officer, &world.branch, device, ChainHead::EMPTY, client);
+    let second =
+        captured(&world.officer, &world.branch, device, ChainHead { seq: 1, hash: first.hash }, client);
+    let mut push = push_of(&world.officer, &world.branch, &before, &first);
+    push.records.clear();
+    push.events = vec![
+        NewEvent {
+            waits_for: Some(missing),
+            key: Some(further),
+            ..row(&first, held(QuarantineReason::UnknownRecord))
+        },
+        NewEvent {
+            waits_for: Some(further),
+            rank: Rank::Manager,
+            ..row(&second, held(QuarantineReason::UnknownRecord))
+        },
+    ];
+    assert_eq!(store.append(push).await.unwrap(), Appended::Done);
+    let after = snapshot(store, &world.branch, device, &[missing]).await;
+    assert!(after.branch_seq > before.branch_seq, "others must notice that something waits");
+    let mut found: Vec<_> = after.waiting.iter().map(|w| (w.seq, w.waits_for, w.rank)).collect();
+    found.sort_by_key(|(seq, ..)| *seq);
+    assert_eq!(found, [(1, missing, Rank::Officer), (2, further, Rank::Manager)], "and what waits for that");
+    let third = captured(&world.officer, &world.branch, device, after.head, client);
+    let mut push = push_of(&world.officer, &world.branch, &after, &third);
+    push.settled = vec![(device, 1, EventOutcome::Stored), (device, 2, held(QuarantineReason::Malformed))];
+    assert_eq!(store.append(push).await.unwrap(), Appended::Done);
+    let done = snapshot(store, &world.branch, device, &[missing]).await;
+    assert!(done.waiting.is_empty());
+    let outcomes: Vec<_> = done.stored.iter().map(|e| e.outcome.clone()).collect();
+    assert_eq!(outcomes, [EventOutcome::Stored, held(QuarantineReason::Malformed), EventOutcome::Stored]);
+}
+
+async fn portfolios(store: &Arc<dyn Store>, world: &World) {
+    let device = enrol(store, &world.officer, 22).await;
+    let client = ClientId(Uuid::now_v7());
+    let before = snapshot(store, &world.branch, device, &[]).await;
+    let event = captured(&world.officer, &world.branch, device, ChainHead::EMPTY, client);
+    store.append(push_of(&world.officer, &world.branch, &before, &event)).await.unwrap();
+    let pull = async |owner: UserId| {
+        let query =
+            PullQuery { branch: world.branch.id, owner: Some(owner), cursor: before.branch_seq, limit: 50 };
+        store.pull(query).await.unwrap().changes
+    };
+    assert!(matches!(pull(world.officer.id).await[..], [Change::State { .. }]));
+    assert!(pull(world.colleague.id).await.is_empty());
+    let (officer, colleague) = (world.officer.id, world.colleague.id);
+    for (from, to) in [(officer, colleague), (colleague, officer), (officer, colleague)] {
+        let now = snapshot(store, &world.branch, device, &[]).await;
+        let next = captured(&world.officer, &world.branch, device, now.head, client);
+        let mut push = push_of(&world.officer, &world.branch, &now, &next);
+        push.records.clear();
+        push.reassigned = vec![Reassigned { client, from, to }];
+        assert_eq!(store.append(push).await.unwrap(), Appended::Done);
+        let key = RecordKey::Client(client);
+        assert_eq!(pull(from).await, [Change::Purge { key }]);
+        assert!(
+            matches!(&pull(to).await[..], [Change::State { record: Record::Client(c) }] if c.id == client)
+        );
+    }
+}
+
+async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
+    let mut tasks = Vec::new();
+    for n in 0..4 {
+        let (store, user, branch) = (store.clone(), world.officer.clone(), world.branch.clone());
+        let device = enrol(&store, &user, 30 + n).await;
+        tasks.push(tokio::spawn(async move {
+            let (mut done, mut stale) = (0, 0);
+            while done < 10 {
+                let now = snapshot(&store, &branch, device, &[]).await;
+                let event = captured(&user, &branch, device, now.head, ClientId(Uuid::now_v7()));
+                match store.append(push_of(&user, &branch, &now, &event)).await.unwrap() {
+                    Appended::Done => done += 1,
+                    Appended::Stale => stale += 1,
+                }
+            }
+            stale
+        }));
+    }
+    let device = enrol(store, &world.officer, 40).await;
+    let start = snapshot(store, &world.branch, device, &[]).await.branch_seq;
+    // Whoever pulls meanwhile sees every change exactly once.
+    let (mut cursor, mut seen) = (0, std::collections::BTreeSet::new());
+    let mut read = async || {
+        let page =
+            store.pull(PullQuery { branch: world.branch.id, owner: None, cursor, limit: 7 }).await.unwrap();
+        assert!(page.cursor >= cursor);
+        cursor = page.cursor;
+        for change in &page.changes {
+            if let Change::State { record: Record::Client(record) } = change {
+                seen.insert(record.id);
+            }
+        }
+        page.more
+    };
+    while tasks.iter().any(|task| !task.is_finished()) {
+        read().await;
+    }
+    while read().await {}
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let all =
+        store.pull(PullQuery { branch: world.branch.id, owner: None, cursor: 0, limit: 1000 }).await.unwrap();
+    assert!(all.changes.len() >= 40 && all.cursor > start);
+    assert_eq!(seen.len(), all.changes.len());
+}
+
+async fn models(store: &Arc<dyn Store>) {
+    let model = |version: u32, bytes: &[u8]| NewModel {
+        manifest: ModelManifest {
+            id: "m".into(),
+            version,
+            sha256: Hash::of(bytes).to_string(),
+            bytes: u64::try_from(bytes.len()).unwrap(),
+            published_at: 7,
+            published_by: "Ana".into(),
+        },
+        bytes: bytes.to_vec(),
+    };
+    assert_eq!(store.current_model().await.unwrap(), None);
+    let first = model(3, b"three");
+    assert_eq!(store.publish_model(first.clone()).await.unwrap(), Published::New(first.manifest.clone()));
+    assert_eq!(store.publish_model(first.clone()).await.unwrap(), Published::Already(first.manifest.clone()));
+    for version in [1, 3] {
+        let other = store.publish_model(model(version, b"other")).await.unwrap();
+        assert_eq!(other, Published::NotAbove { newest: 3 });
+    }
+    let second = model(5, b"five");
+    assert!(matches!(store.publish_model(second.clone()).await.unwrap(), Published::New(_)));
+    assert_eq!(store.current_model().await.unwrap().as_ref(), Some(&second.manifest));
+    assert_eq!(store.models().await.unwrap(), [second.manifest, first.manifest.clone()]);
+    assert_eq!(store.model_bytes(3).await.unwrap(), Some((first.manifest, b"three".to_vec())));
+    assert_eq!(store.model_bytes(4).await.unwrap(), None);
+}
+
+async fn history(store: &Arc<dyn Store>, world: &World) {
+    let entry = |n: u128, officer: &UserRow, branch: Option<&BranchInfo>, group| HistoryEntry {
+        id: AssessmentId(Uuid::from_u128(n)),
+        source: Source::Api,
+        client: Some(ClientId(Uuid::from_u128(n % 2))),
+        client_ref: Some(format!("r{}", n % 3)),
+        officer: officer.id,
+        branch: branch.map(|b| b.id),
+        model: ModelRef { id: "m".into(), version: u32::try_from(n % 2).unwrap(), sha256: "0".repeat(64) },
+        inputs: Default::default(),
+        margin: 0.1 + 0.2,
+        margin_bits: "x".into(),
+        probability: 0.5,
+        group,
+        reasons: Vec::new(),
+        decision: None,
+        overridden: false,
+        rescore: None,
+        scored_at: String::new(),
+        received_at: String::new(),
+    };
+    // Two share each time, so the id decides.
+    for n in 0..10 {
+        let (officer, branch) = if n < 6 {
+            (&world.officer, Some(&world.branch))
+        } else {
+            (&world.colleague, Some(&world.other))
+        };
+        let group = if n % 2 == 0 { Group::T2 } else { Group::T8 };
+        let scored_ms = Millis::try_from(n / 2).unwrap() * 1000;
+        store.add_history(scored_ms, entry(n, officer, branch, group), 77_000).await.unwrap();
+    }
+    let any = HistoryFilter {
+        scope: HistoryScope::All,
+        client: None,
+        client_ref: None,
+        officer: None,
+        branch: None,
+        group: None,
+        model_version: None,
+        from: None,
+        to: None,
+        after: None,
+        limit: 100,
+    };
+    let find = async |filter: HistoryFilter| {
+        let rows = store.history(filter).await.unwrap();
+        rows.iter().map(|r| r.entry.id.0.as_u128()).collect::<Vec<_>>()
+    };
+    assert_eq!(find(any.clone()).await, (0..10).rev().collect::<Vec<u128>>());
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let rows = store.history(HistoryFilter { after, limit: 3, ..any.clone() }).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        after = Some(last.key);
+        paged.extend(rows.iter().map(|r| r.entry.id.0.as_u128()));
+    }
+    assert_eq!(paged, (0..10).rev().collect::<Vec<u128>>());
+    let officer = Some(world.colleague.id);
+    assert_eq!(find(HistoryFilter { officer, ..any.clone() }).await, [9, 8, 7, 6]);
+    let branch = Some(world.branch.id);
+    assert_eq!(find(HistoryFilter { branch, limit: 2, ..any.clone() }).await, [5, 4]);
+    assert_eq!(find(HistoryFilter { group: Some(Group::T8), ..any.clone() }).await, [9, 7, 5, 3, 1]);
+    assert_eq!(find(HistoryFilter { model_version: Some(0), ..any.clone() }).await, [8, 6, 4, 2, 0]);
+    assert_eq!(find(HistoryFilter { client_ref: Some("r0".into()), ..any.clone() }).await, [9, 6, 3, 0]);
+    let client = Some(ClientId(Uuid::from_u128(1)));
+    assert_eq!(find(HistoryFilter { client, ..any.clone() }).await, [9, 7, 5, 3, 1]);
+    assert_eq!(find(HistoryFilter { from: Some(1000), to: Some(3000), ..any.clone() }).await, [5, 4, 3, 2]);
+    let scope = HistoryScope::Branch(world.other.id);
+    assert_eq!(find(HistoryFilter { scope, ..any.clone() }).await, [9, 8, 7, 6]);
+    assert!(find(HistoryFilter { scope, branch, ..any.clone() }).await.is_empty(), "the scope holds");
+    let id = AssessmentId(Uuid::from_u128(9));
+    let found = store.history_entry(id, scope).await.unwrap().unwrap();
+    assert_eq!(found.received_at, rfc3339(77_000));
+    assert_eq!(found.margin.to_bits(), (0.1_f64 + 0.2).to_bits(), "to the bit");
+    assert_eq!(store.history_entry(id, HistoryScope::Officer(world.officer.id)).await.unwrap(), None);
+}
