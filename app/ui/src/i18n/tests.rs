@@ -15,6 +15,14 @@ const COMPOSED: &[&str] = &[
     "model-refusal-",
     "metric-",
     "decision-",
+    "decided-",
+    "event-",
+    "keys-",
+    "override-",
+    "rescore-",
+    "review-ask-",
+    "review-do-",
+    "review-done-",
 ];
 
 fn variables_of_pattern(pattern: &Pattern<&str>, found: &mut BTreeSet<String>) {
@@ -68,12 +76,20 @@ fn source_texts(folder: &Path, all: &mut BTreeSet<String>, keys: &mut BTreeMap<S
             source_texts(&path, all, keys);
         } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("i18n/tests.rs") {
             let source = std::fs::read_to_string(&path).unwrap();
+            let code: Vec<&str> =
+                source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            let source = code.join("\n");
             for (index, piece) in source.split('"').enumerate() {
                 if index % 2 == 1 {
                     all.insert(piece.to_owned());
                 }
             }
-            for rest in source.split("t!(").skip(1) {
+            for (at, _) in source.match_indices("t!(") {
+                // Not the end of `format!(` or `assert!(`.
+                if source[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                    continue;
+                }
+                let rest = &source[at + "t!(".len()..];
                 if let Some(key) = rest.trim_start().strip_prefix('"').and_then(|r| r.split('"').next()) {
                     keys.insert(key.to_owned(), path.display().to_string());
                 }
