@@ -203,7 +203,7 @@ pub fn world(i18n: I18n, line: &SyncLine, now: i64) -> (Tone, Icon, String) {
     let mut tone = tone;
     if line.quarantined > 0 && tone != Tone::Bad {
         tone = Tone::Warning;
-        text = format!("{text} · {}", i18n.text("world-quarantined", &[("n", line.quarantined.into())]));
+        text = format!("{text}\u{a0}· {}", i18n.text("world-quarantined", &[("n", line.quarantined.into())]));
     }
     (tone, icon, text)
 }

@@ -5,6 +5,10 @@ unlock-wait = { $n ->
     [one] Wait { $n } second: you can try again at { $time }
    *[other] Wait { $n } seconds: you can try again at { $time }
   }
+unlock-wait-minutes = { $n ->
+    [one] Wait { $n } minute: you can try again at { $time }
+   *[other] Wait { $n } minutes: you can try again at { $time }
+  }
 other-user = Other user
 who-title = Who is working now?
 who-apart = Each person's data is kept apart and encrypted. Changing user deletes nothing.

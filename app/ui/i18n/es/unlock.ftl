@@ -5,6 +5,10 @@ unlock-wait = { $n ->
     [one] Espere { $n } segundo: podrá intentar a las { $time }
    *[other] Espere { $n } segundos: podrá intentar a las { $time }
   }
+unlock-wait-minutes = { $n ->
+    [one] Espere { $n } minuto: podrá intentar a las { $time }
+   *[other] Espere { $n } minutos: podrá intentar a las { $time }
+  }
 other-user = Otro usuario
 who-title = ¿Quién trabaja ahora?
 who-apart = Cada persona tiene sus datos aparte y cifrados. Cambiar de usuario no borra nada.

@@ -183,7 +183,6 @@ fn Calibration(rows: Vec<CalibrationRow>, groups: Groups) -> Element {
                             th { scope: "col", {t!("column-group")} }
                             th { scope: "col", class: "right", {t!("column-predicted")} }
                             th { scope: "col", class: "right", {t!("column-observed")} }
-                            th { scope: "col", class: "right", {t!("column-interval")} }
                             th { scope: "col", class: "right", {t!("column-loans")} }
                         }
                     }
@@ -197,8 +196,10 @@ fn Calibration(rows: Vec<CalibrationRow>, groups: Groups) -> Element {
                                     }
                                 }
                                 td { class: "right", {percent(row.predicted)} }
-                                td { class: "right", {percent(row.observed)} }
-                                td { class: "right meta", {percent(row.interval.0)} " – " {percent(row.interval.1)} }
+                                td { class: "right",
+                                    {percent(row.observed)}
+                                    p { class: "meta", {percent(row.interval.0)} " – " {percent(row.interval.1)} }
+                                }
                                 td { class: "right", {fmt::number(lang, row.rows as f64, 0)} }
                             }
                         }

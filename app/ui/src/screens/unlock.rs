@@ -102,7 +102,11 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
     let said = match (wait, refusal()) {
         (Some(seconds), _) => {
             let time = fmt::time_with_seconds(until().unwrap_or_default());
-            Some(t!("unlock-wait", n = seconds, time = time))
+            Some(if seconds < 120 {
+                t!("unlock-wait", n = seconds, time = time)
+            } else {
+                t!("unlock-wait-minutes", n = (seconds + 59) / 60, time = time)
+            })
         }
         (None, Some(error)) if plain(error.code) => {
             Some(here().text(&format!("error-{}", error.code.as_str()), &[]))
