@@ -237,7 +237,9 @@ pub fn Progress(
     #[props(default)] testid: Option<String>,
 ) -> Element {
     let share = match (done, total) {
-        (Some(done), Some(total)) if total > 0 => Some((done as f64 / total as f64 * 100.0).clamp(0.0, 100.0)),
+        (Some(done), Some(total)) if total > 0 => {
+            Some((done as f64 / total as f64 * 100.0).clamp(0.0, 100.0))
+        }
         _ => None,
     };
     rsx! {

@@ -198,7 +198,7 @@ fn Calibration(rows: Vec<CalibrationRow>, groups: Groups) -> Element {
                                 td { class: "right", {percent(row.predicted)} }
                                 td { class: "right",
                                     {percent(row.observed)}
-                                    p { class: "meta", {percent(row.interval.0)} " – " {percent(row.interval.1)} }
+                                    p { class: "meta", {fmt::number(lang, row.interval.0 * 100.0, 1)} "–" {percent(row.interval.1)} }
                                 }
                                 td { class: "right", {fmt::number(lang, row.rows as f64, 0)} }
                             }
