@@ -21,6 +21,7 @@ use vereda_domain::DeviceId;
 use vereda_domain::UserId;
 use vereda_domain::api::{Session as ServerSession, SignIn};
 use vereda_domain::gateway::{EnrolRequest, Phase, Settings, SignInAgainRequest, Status, UnlockRequest};
+use zeroize::Zeroizing;
 
 /// What the app is told by whoever starts it.
 #[derive(Debug, Clone)]
@@ -147,7 +148,8 @@ impl App {
         let app = self.clone();
         blocking(move || {
             let vault = app.0.folders.vault(request.user)?.ok_or(DeviceError::NotFound("user"))?;
-            let (vault, key) = app.open_vault(vault, &request.pin)?;
+            let pin = Zeroizing::new(request.pin);
+            let (vault, key) = app.open_vault(vault, &pin)?;
             app.0.close();
             app.start(vault, &key)
         })
@@ -246,11 +248,10 @@ impl App {
 
         let app = self.clone();
         let server_session = session.clone();
-        let pin = request.pin.clone();
+        let pin = Zeroizing::new(request.pin);
         let started = blocking(move || {
             let (vault, key) = match opened {
-                Some((vault, key)) if vault.user().server == identity.server => (vault, key),
-                Some(_) => return Err(DeviceError::ForeignServer("this user's store is of another".into())),
+                Some((vault, key)) => (app.moved(vault, &key, &identity, &server_session)?, key),
                 None => app.create(&identity, &server_session, &pin)?,
             };
             app.0.close();
@@ -265,6 +266,23 @@ impl App {
             }
         }
         self.status_now().await
+    }
+
+    /// The store of somebody who is known here. Their server may have another address now: it knows
+    /// them under the same id, so it is the same server, or its successor, which gets what waits.
+    fn moved(
+        &self,
+        mut vault: Vault,
+        key: &StoreKey,
+        identity: &Identity,
+        server_session: &ServerSession,
+    ) -> Result<Vault> {
+        if vault.user().server != identity.server {
+            let store = Store::open(&self.0.folders.user(identity.me()), key, OpenMode::Existing)?;
+            store.write(|db| session::keep(db, identity, server_session))?;
+            vault.set_user(&identity.view())?;
+        }
+        Ok(vault)
     }
 
     /// A new user's vault and store: built aside, then put in place in one step.
@@ -308,7 +326,7 @@ impl App {
         pin: &str,
         fits: impl Fn(&Vault) -> bool + Send + 'static,
     ) -> Result<Option<(Vault, StoreKey)>> {
-        let (app, pin) = (self.clone(), pin.to_owned());
+        let (app, pin) = (self.clone(), Zeroizing::new(pin.to_owned()));
         blocking(move || match app.0.folders.vaults().into_iter().find(fits) {
             Some(vault) => app.open_vault(vault, &pin).map(Some),
             None => Ok(None),

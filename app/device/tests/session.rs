@@ -113,6 +113,23 @@ async fn enrolling_again_needs_the_pin_and_keeps_unsent_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_moved_gets_what_waits() {
+    let mut server = Server::start().await;
+    let device = Device::enrolled(&server, "ana").await;
+    let old = server.url();
+    server.stop().await;
+    device.new_client("María Peña", "1.020.345").await;
+    server.move_to_another_port().await;
+    assert_ne!(server.url(), old);
+    let status = device.app.enrol(enrol(&server.url(), "ana")).await.unwrap();
+    assert_eq!((status.users.len(), status.user.unwrap().server), (1, server.url()));
+    assert_eq!(device.synced().await.receipt.unwrap().seq, 1);
+    device.app.lock().await.unwrap();
+    device.unlock().await;
+    assert_eq!(device.synced().await.server, server.url());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ended_blocks_sync_and_nothing_else_until_the_password_is_given() {
     let mut server = Server::start().await;
     server.publish(SCORECARD).await;

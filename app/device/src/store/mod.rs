@@ -111,6 +111,8 @@ fn connect(path: &Path, key: &StoreKey, mode: OpenMode) -> Result<Connection> {
     hex::encode_to_slice(key.as_slice(), hexed.as_mut_slice())
         .map_err(|error| DeviceError::Internal(format!("the key's length: {error}")))?;
     let hexed = std::str::from_utf8(hexed.as_slice()).map_err(|e| DeviceError::Internal(e.to_string()))?;
+    // What goes wrong is an error here; the library would write it to standard error besides.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{hexed}'\";"));
     connection.execute_batch(&pragma)?;
     // The first read is what tells a wrong key or a damaged file.

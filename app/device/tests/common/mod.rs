@@ -88,6 +88,15 @@ impl Server {
         self.running.take().unwrap().shutdown().await;
     }
 
+    pub async fn move_to_another_port(&mut self) {
+        // The old port stays taken, so that it cannot be given again.
+        let _taken = std::net::TcpListener::bind(self.config.listen);
+        let any = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..self.config.clone() };
+        let running = vereda_server::start(any).await.unwrap();
+        self.config.listen = running.api_addr;
+        self.running = Some(running);
+    }
+
     pub async fn start_again(&mut self) {
         // The port was free a moment ago; connections that linger may hold it for another.
         let patience = std::time::Instant::now() + Duration::from_secs(20);
