@@ -24,6 +24,8 @@ pub enum Route {
     Letter(AssessmentId),
     /// A decision to be recorded.
     Decision(AssessmentId),
+    /// A decision against the suggestion.
+    Override(AssessmentId),
     /// The branch's assessments.
     Review,
     /// One of them beside the list.
@@ -48,6 +50,7 @@ impl Route {
             Route::Result(id) => format!("/result/{id}"),
             Route::Letter(id) => format!("/result/{id}/letter"),
             Route::Decision(id) => format!("/result/{id}/decision"),
+            Route::Override(id) => format!("/result/{id}/override"),
             Route::Review => "/review".to_owned(),
             Route::Reviewing(id) => format!("/review/{id}"),
             Route::Sync => "/sync".to_owned(),
@@ -70,6 +73,7 @@ impl Route {
             ["result", assessment] => id(assessment, Route::Result),
             ["result", assessment, "letter"] => id(assessment, Route::Letter),
             ["result", assessment, "decision"] => id(assessment, Route::Decision),
+            ["result", assessment, "override"] => id(assessment, Route::Override),
             ["review"] => Route::Review,
             ["review", assessment] => id(assessment, Route::Reviewing),
             ["sync"] => Route::Sync,
@@ -83,7 +87,7 @@ impl Route {
     pub fn parent(self) -> Route {
         match self {
             Route::EditClient(client) => Route::Client(client),
-            Route::Letter(id) | Route::Decision(id) => Route::Result(id),
+            Route::Letter(id) | Route::Decision(id) | Route::Override(id) => Route::Result(id),
             Route::Reviewing(_) => Route::Review,
             _ => Route::Portfolio,
         }
@@ -119,6 +123,7 @@ mod tests {
             Route::Result(AssessmentId(id)),
             Route::Letter(AssessmentId(id)),
             Route::Decision(AssessmentId(id)),
+            Route::Override(AssessmentId(id)),
             Route::Review,
             Route::Reviewing(AssessmentId(id)),
             Route::Sync,

@@ -18,6 +18,11 @@ use vereda_domain::gateway::{Phase, SyncLine, SyncState};
 pub fn Root() -> Element {
     let mut app = App::provide();
     use_effect(browser::end_boot);
+    use_effect(move || {
+        if app.status.read().is_some() {
+            browser::mark_usable();
+        }
+    });
     let phase = app.status.read().as_ref().map(|status| status.phase.clone());
     rsx! {
         a {
@@ -92,7 +97,8 @@ fn Here(route: Route) -> Element {
         Route::Interview(draft) => rsx! { screens::interview::Interview { draft } },
         Route::Result(assessment) => rsx! { screens::result::Result { assessment } },
         Route::Letter(assessment) => rsx! { screens::letter::Letter { assessment } },
-        Route::Decision(assessment) => rsx! { screens::decision::Decision { assessment } },
+        Route::Decision(assessment) => rsx! { screens::decision::Decision { assessment, against: false } },
+        Route::Override(assessment) => rsx! { screens::decision::Decision { assessment, against: true } },
         Route::Review => rsx! { screens::review::Review {} },
         Route::Reviewing(assessment) => rsx! { screens::review::Review { assessment } },
         Route::Sync => rsx! { screens::sync::Sync {} },
@@ -273,6 +279,7 @@ fn under(place: Route, route: Route) -> bool {
                 | Route::Result(_)
                 | Route::Letter(_)
                 | Route::Decision(_)
+                | Route::Override(_)
         ),
         Route::Review => matches!(route, Route::Review | Route::Reviewing(_)),
         place => place == route,

@@ -18,6 +18,7 @@ const COMPOSED: &[&str] = &[
     "decided-",
     "event-",
     "keys-",
+    "letter-decision-",
     "override-",
     "rescore-",
     "review-ask-",

@@ -17,3 +17,4 @@ pub mod review_list;
 pub mod settings;
 pub mod sync;
 pub mod unlock;
+pub mod what_if;
