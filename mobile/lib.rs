@@ -32,12 +32,15 @@ pub fn run() -> Result<(), tauri::Error> {
         .run(tauri::generate_context!())
 }
 
-/// What Android and iOS call.
+/// What Android and iOS call. The macro adds public functions without documentation.
 #[cfg(mobile)]
-#[tauri::mobile_entry_point]
-fn start() {
-    if let Err(error) = run() {
-        tracing::error!(%error, "the app could not start");
+#[allow(missing_docs)]
+mod entry {
+    #[tauri::mobile_entry_point]
+    fn start() {
+        if let Err(error) = crate::run() {
+            tracing::error!(%error, "the app could not start");
+        }
     }
 }
 

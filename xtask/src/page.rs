@@ -41,6 +41,7 @@ pub fn build(profile: Profile) -> Result<()> {
     }
     let mut bindgen = Bindgen::new();
     bindgen.input_path(&module).out_name("vereda-ui").typescript(false).omit_default_module_path(false);
+    bindgen.remove_name_section(profile == Profile::Release).remove_producers_section(true);
     bindgen.web(true).and_then(|bindgen| bindgen.generate(&bound)).map_err(|error| {
         anyhow!("making the bindings of {}: {error:#}. If versions differ: xtask's wasm-bindgen-cli-support must be the version of wasm-bindgen in Cargo.lock", module.display())
     })?;
