@@ -175,6 +175,16 @@ mod real {
         }
     }
 
+    /// Marks, once, when the first screen can be used: what the benchmark of cold starts reads.
+    pub fn mark_usable() {
+        const MARK: &str = "vereda-usable";
+        if let Some(performance) = web_sys::window().and_then(|window| window.performance())
+            && performance.get_entries_by_name(MARK).length() == 0
+        {
+            let _ = performance.mark(MARK);
+        }
+    }
+
     /// Opens a `<dialog>` as a modal one, which keeps the keyboard inside.
     pub fn show_modal(id: &str) {
         let element = document().and_then(|d| d.get_element_by_id(id));
@@ -235,6 +245,7 @@ mod real {
     pub fn focus(_: &str) {}
     pub fn reveal(_: &str) {}
     pub fn end_boot() {}
+    pub fn mark_usable() {}
     pub fn show_modal(_: &str) {}
     pub fn print() {}
     pub async fn copy(_: &str) -> bool {

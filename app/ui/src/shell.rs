@@ -165,7 +165,8 @@ pub fn Screen(
                 }
                 WorldLine {}
             }
-            main { id: "content", class: "content {class}", tabindex: "-1", {children} }
+            // Reached by Tab, so that a page without controls can be scrolled by keys.
+            main { id: "content", class: "content {class}", tabindex: "0", {children} }
             if let Some(footer) = footer {
                 footer { class: "actionbar", {footer} }
             }
