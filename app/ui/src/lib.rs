@@ -4,6 +4,7 @@
 //! - [`state`]: what all screens share, and the long poll that keeps it fresh.
 //! - [`route`]: where the user is; the address after `#`, so that a platform's back gesture works.
 //! - [`shell`]: what surrounds a screen. [`components`]: what screens are made of.
+//! - [`query`] and [`pages`]: reading for a screen, once or window by window.
 //! - [`screens`]: one module per screen.
 //!
 //! There is no rule about credit here: a screen shows what a command answered.
@@ -14,6 +15,7 @@ mod components;
 mod fmt;
 mod gateway;
 mod i18n;
+mod pages;
 mod query;
 mod route;
 mod screens;

@@ -71,6 +71,13 @@ pub fn Root() -> Element {
 #[component]
 fn Open() -> Element {
     let app = use_app();
+    let manager = app.user().is_some_and(|user| user.role == Role::Manager);
+    use_hook(|| {
+        // A manager's home is the queue.
+        if manager && *app.visited.peek() == [Route::Portfolio] {
+            app.replace(Route::Review);
+        }
+    });
     let route = app.route();
     screens::review::provide();
     rsx! {
@@ -90,6 +97,7 @@ fn Open() -> Element {
 #[component]
 fn Here(route: Route) -> Element {
     match route {
+        Route::Portfolio if (use_app().wide)() => rsx! { screens::desk::NoClient {} },
         Route::Portfolio => rsx! { screens::portfolio::Portfolio {} },
         Route::NewClient => rsx! { screens::client_form::NewClient {} },
         Route::Client(client) => rsx! { screens::client::Client { client } },

@@ -5,13 +5,13 @@ use super::review_detail::ReviewDetail;
 use super::review_list::{HelpButton, ReviewList};
 use crate::browser;
 use crate::components::{EmptyState, Icon, IconButton};
+use crate::pages::Pages;
 use crate::route::Route;
 use crate::shell::Screen;
 use crate::state::use_app;
 use crate::t;
 use dioxus::prelude::*;
-use std::collections::BTreeMap;
-use vereda_domain::gateway::{GatewayError, ReviewRequest, ReviewRow};
+use vereda_domain::gateway::{ReviewRequest, ReviewRow};
 use vereda_domain::{AssessmentId, UserId};
 
 /// What the list and the detail share, and what stays when either goes.
@@ -19,18 +19,10 @@ use vereda_domain::{AssessmentId, UserId};
 pub struct Desk {
     /// What is looked for; the window into it is left at 0.
     pub filters: Signal<ReviewRequest>,
-    /// The rows read so far, by place.
-    pub rows: Signal<BTreeMap<usize, ReviewRow>>,
-    /// How many there are; absent until the first answer.
-    pub total: Signal<Option<usize>>,
+    /// The rows read so far.
+    pub pages: Pages<ReviewRow>,
     /// Who can be filtered by.
     pub officers: Signal<Vec<(UserId, String)>>,
-    /// Why the last reading failed.
-    pub error: Signal<Option<GatewayError>>,
-    /// Asks again when it rises.
-    pub again: Signal<u32>,
-    /// The rows that are drawn.
-    pub window: Signal<(usize, usize)>,
     /// Where the one opened last stands; when it leaves the list, the next takes its place.
     pub place: Signal<usize>,
     /// Whether single keys act. They can be turned off: speech input may type them by mistake.
@@ -51,12 +43,8 @@ pub fn first_filters() -> ReviewRequest {
 pub fn provide() -> Desk {
     use_context_provider(|| Desk {
         filters: Signal::new(first_filters()),
-        rows: Signal::new(BTreeMap::new()),
-        total: Signal::new(None),
+        pages: Pages::new(),
         officers: Signal::new(Vec::new()),
-        error: Signal::new(None),
-        again: Signal::new(0),
-        window: Signal::new((0, 1)),
         place: Signal::new(0),
         shortcuts: Signal::new(browser::kept(SHORTCUTS_OFF).is_none_or(|off| off != "yes")),
         help: Signal::new(false),

@@ -1,7 +1,7 @@
 //! A decision before it is recorded: what will happen, and why it is not the suggested one.
 
 use crate::browser;
-use crate::components::{Button, Choice, ChoiceField, ErrorPanel, Look, TextArea};
+use crate::components::{Button, ErrorPanel, FieldFrame, Look};
 use crate::fmt;
 use crate::i18n::{here, lang};
 use crate::state::use_app;
@@ -12,7 +12,7 @@ use vereda_domain::event::{OverrideCode, OverrideReason};
 use vereda_domain::gateway::{AssessmentView, Decide, DecideRequest, GatewayError};
 
 /// The longest reason accepted, in characters.
-const MAX_WORDS: usize = 1000;
+const MAX_WORDS: i64 = 1000;
 
 /// `approve`, `refer` or `refuse`, as in the catalogues.
 pub fn decision_key(decision: Decision) -> &'static str {
@@ -32,24 +32,19 @@ pub fn DecideDialog(
 ) -> Element {
     let app = use_app();
     let against = decision != view.suggested;
-    let mut code = use_signal(|| None::<String>);
+    let mut code = use_signal(|| None::<OverrideCode>);
     let mut words = use_signal(String::new);
     let mut asked = use_signal(|| false);
     let mut busy = use_signal(|| false);
     let mut error = use_signal(|| None::<GatewayError>);
     let what = decision_key(decision);
     let suggested = here().text(&format!("decision-{}", decision_key(view.suggested)), &[]);
-    let options: Vec<Choice> = OverrideCode::ALL
-        .into_iter()
-        .map(|code| Choice::new(code.as_str(), here().text(&format!("override-{}", code.as_str()), &[])))
-        .collect();
     let id = view.assessment.id;
     let client = view.client_name.clone();
     let record = move |()| {
         asked.set(true);
         let reason = against.then(|| {
-            let code =
-                OverrideCode::ALL.into_iter().find(|one| code.peek().as_deref() == Some(one.as_str()))?;
+            let code = (*code.peek())?;
             let words = words.peek().trim().to_owned();
             (!words.is_empty()).then_some(OverrideReason { code, words })
         });
@@ -85,7 +80,6 @@ pub fn DecideDialog(
             aria_labelledby: "decide-title",
             onmounted: move |_| browser::show_modal("decide"),
             onkeydown: move |event| {
-                // Escape closes an open list of options first; the list says so.
                 if event.key() == Key::Escape && !busy() {
                     event.prevent_default();
                     onclose.call(None);
@@ -109,22 +103,47 @@ pub fn DecideDialog(
                     }
                 }
                 if against {
-                    ChoiceField {
+                    FieldFrame {
                         id: "override-code",
                         label: t!("review-why"),
-                        options,
-                        value: code(),
-                        onchange: move |chosen| code.set(Some(chosen)),
                         error: missing(code().is_none(), "review-why-missing"),
+                        group: true,
+                        div {
+                            class: "choices",
+                            role: "radiogroup",
+                            aria_labelledby: "override-code-label",
+                            aria_describedby: "override-code-error",
+                            for (index , one) in OverrideCode::ALL.into_iter().enumerate() {
+                                label { key: "{index}", class: "choice",
+                                    input {
+                                        id: if index == 0 { "override-code" },
+                                        r#type: "radio",
+                                        name: "override-code",
+                                        checked: code() == Some(one),
+                                        "data-testid": "override-code-{one.as_str()}",
+                                        onchange: move |_| code.set(Some(one)),
+                                    }
+                                    span { {here().text(&format!("override-{}", one.as_str()), &[])} }
+                                }
+                            }
+                        }
                     }
-                    TextArea {
+                    FieldFrame {
                         id: "override-words",
                         label: t!("review-words"),
                         help: t!("review-words-help"),
-                        value: words(),
-                        max: MAX_WORDS,
-                        oninput: move |text| words.set(text),
                         error: missing(words().trim().is_empty(), "review-words-missing"),
+                        div { class: "input",
+                            textarea {
+                                id: "override-words",
+                                "data-testid": "override-words",
+                                rows: "3",
+                                maxlength: MAX_WORDS,
+                                aria_describedby: "override-words-help override-words-error",
+                                value: words(),
+                                oninput: move |event| words.set(event.value()),
+                            }
+                        }
                     }
                 }
                 p { class: "meta", {t!("review-next-sync", officer = view.officer.clone())} }
@@ -141,7 +160,7 @@ pub fn DecideDialog(
                 }
                 Button {
                     label: here().text(&format!("review-do-{what}"), &[]),
-                    testid: "review-decide-confirm",
+                    testid: "confirm-decision",
                     look: if decision == Decision::Refuse { Look::Danger } else { Look::Primary },
                     busy: busy(),
                     onclick: record,

@@ -102,8 +102,7 @@ pub fn ReviewDetail(assessment: AssessmentId) -> Element {
                     deciding.set(None);
                     if let Some(after) = after {
                         query.data.set(Some(after));
-                        let mut again = desk.again;
-                        again += 1;
+                        desk.pages.again();
                     }
                 },
             }

@@ -7,6 +7,7 @@ use crate::components::{
 };
 use crate::fmt;
 use crate::i18n::{here, lang};
+use crate::pages::{READ, use_reading};
 use crate::route::Route;
 use crate::state::{App, use_app};
 use crate::t;
@@ -17,55 +18,23 @@ use vereda_domain::record::Rank;
 use vereda_domain::{Decision, UserId};
 use vereda_scoring::bundle::Group;
 
-/// How many rows are read at once, the most that a window gives.
-const READ: usize = 200;
-/// Readings start at multiples of this.
-const STEP: usize = 50;
 /// Of a row, in pixels at 100 % text size.
 const ROW: f64 = 104.0;
 /// The ages that can be chosen, in days.
 const AGES: [u32; 4] = [1, 7, 30, 90];
 
-/// From which row on to read so that a window is covered.
-fn reading(window: (usize, usize)) -> usize {
-    window.0 / STEP * STEP
-}
-
 /// Reads what the window shows, now and whenever anything changes.
 fn use_rows(desk: Desk) {
-    let app = use_app();
-    let offset = use_memo(move || reading((desk.window)()));
-    let mut turn = use_signal(|| 0u64);
-    let mut read = use_signal(|| (ReviewRequest::default(), 0u64, 0u32));
-    use_effect(move || {
-        let filters = (desk.filters)();
-        let offset = offset();
-        let of = (filters.clone(), (app.revision)(), (desk.again)());
-        let now = *turn.peek() + 1;
-        turn.set(now);
-        let request = ReviewRequest { offset: offset as u32, limit: READ as u32, ..filters };
-        let Desk { mut rows, mut total, mut officers, mut error, .. } = desk;
-        spawn(async move {
-            let answer = app.call::<GetReview>(request).await;
-            if *turn.peek() != now {
-                return; // a later question is under way
-            }
-            match answer {
-                Ok(page) => {
-                    let mut rows = rows.write();
-                    if *read.peek() != of {
-                        rows.clear();
-                        read.set(of);
-                    }
-                    rows.extend(page.rows.into_iter().enumerate().map(|(i, row)| (offset + i, row)));
-                    total.set(Some(page.total as usize));
-                    officers.set(page.officers);
-                    error.set(None);
-                }
-                Err(refusal) => error.set(Some(refusal)),
-            }
-        });
-    });
+    use_reading::<GetReview, _, _>(
+        desk.pages,
+        move || (desk.filters)(),
+        |filters, offset| ReviewRequest { offset, limit: READ, ..filters.clone() },
+        move |page| {
+            let mut officers = desk.officers;
+            officers.set(page.officers);
+            (page.total, page.rows)
+        },
+    );
 }
 
 /// Where a step leads: from the opened row, or from the place where it stood before it left the list.
@@ -86,14 +55,14 @@ fn walk(app: App, desk: Desk, mut wanted: Signal<Option<usize>>, down: bool) {
         _ => None,
     };
     let at = opened.and_then(|id| {
-        desk.rows.peek().iter().find(|(_, row)| row.assessment == id).map(|(index, _)| *index)
+        desk.pages.rows.peek().iter().find(|(_, row)| row.assessment == id).map(|(index, _)| *index)
     });
     let left = opened.map(|_| *desk.place.peek());
-    let Some(to) = step(desk.total.peek().unwrap_or_default(), at, left, down) else { return };
+    let Some(to) = step(desk.pages.total.peek().unwrap_or_default(), at, left, down) else { return };
     if at == Some(to) {
         return;
     }
-    let (start, end) = *desk.window.peek();
+    let (start, end) = *desk.pages.window.peek();
     if !(start..end).contains(&to) {
         let scale = f64::from(app.settings().text_percent) / 100.0;
         browser::scroll_to("review-list", to as f64 * ROW * scale);
@@ -111,7 +80,7 @@ pub fn ReviewList() -> Element {
     let mut wanted = use_signal(|| None::<usize>);
     use_effect(move || {
         let Some(to) = wanted() else { return };
-        let row = desk.rows.read().get(&to).map(|row| row.assessment);
+        let row = desk.pages.rows.read().get(&to).map(|row| row.assessment);
         if let Some(id) = row {
             wanted.set(None);
             desk.open(id, to);
@@ -132,16 +101,16 @@ pub fn ReviewList() -> Element {
     });
     use_hook(|| Rc::new(browser::on_key(move |key| pressed.call(key))));
     let row = use_callback(move |index: usize| rsx! { Row { index } });
-    let total = (desk.total)();
+    let total = (desk.pages.total)();
     rsx! {
         Filters {}
-        if let Some(error) = (desk.error)() {
+        if let Some(error) = (desk.pages.error)() {
             div { class: "pane-note",
-                ErrorPanel { error, on_retry: move |()| desk.again += 1 }
+                ErrorPanel { error, on_retry: move |()| desk.pages.again() }
             }
         }
         match total {
-            None if (desk.error)().is_none() => rsx! {
+            None if (desk.pages.error)().is_none() => rsx! {
                 div { class: "pane-note", Progress { label: t!("loading"), testid: "loading" } }
             },
             None => rsx! {},
@@ -152,11 +121,7 @@ pub fn ReviewList() -> Element {
                     row_height: ROW,
                     label: t!("review-list"),
                     testid: "review-list",
-                    onwindow: move |window: (usize, usize)| {
-                        if *desk.window.peek() != window {
-                            desk.window.set(window);
-                        }
-                    },
+                    onwindow: move |window| desk.pages.look_at(window),
                     row,
                 }
             },
@@ -200,7 +165,7 @@ fn tone(decision: Decision) -> Tone {
 fn Row(index: usize) -> Element {
     let app = use_app();
     let desk = use_desk();
-    let found: Option<ReviewRow> = desk.rows.read().get(&index).cloned();
+    let found: Option<ReviewRow> = desk.pages.rows.read().get(&index).cloned();
     let Some(row) = found else {
         return rsx! {
             div { class: "review-row waiting-row", aria_hidden: true, span { class: "ghost" } }
@@ -324,7 +289,7 @@ fn Filters() -> Element {
     let (mut by_group, mut by_officer, mut by_age) = (change, change, change);
     let (mut undecided, mut mismatch, mut overridden) = (change, change, change);
     rsx! {
-        section { class: "filters", aria_label: t!("filters"),
+        section { class: "filters", aria_label: t!("filters"), "data-testid": "review",
             div { class: "chips",
                 Toggle {
                     label: t!("filter-undecided"),
@@ -382,7 +347,7 @@ fn Filters() -> Element {
             }
             div { class: "filters-foot",
                 p { class: "meta", role: "status", "data-testid": "review-count",
-                    if let Some(total) = (desk.total)() {
+                    if let Some(total) = (desk.pages.total)() {
                         {t!("review-count", n = total)}
                     }
                 }
@@ -457,14 +422,6 @@ fn KeysDialog() -> Element {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reading_covers_the_window() {
-        for start in [0, 1, 49, 50, 51, 99_990] {
-            let from = reading((start, start + 60));
-            assert!(from <= start && start + 60 <= from + READ);
-        }
-    }
 
     #[test]
     fn steps_stay_in_the_list_and_go_on_where_a_row_has_left_it() {
