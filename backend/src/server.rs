@@ -103,9 +103,10 @@ fn spawn(
     let mut server = axum_server::from_tcp(listener)
         .map_err(|source| ServerError::Listen { address, source })?
         .handle(handle)
-        .first_request_timeout(timeout);
+        .first_request_timeout(timeout)
+        // A proxy speaks HTTP/1.1 to what stands behind it; less that listens is less to attack.
+        .http1_only();
     server.http_builder().http1().header_read_timeout(timeout).max_headers(64);
-    server.http_builder().http2().max_header_list_size(16 * 1024).keep_alive_interval(timeout);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     Ok(tokio::spawn(server.serve(service)))
 }

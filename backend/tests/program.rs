@@ -168,3 +168,74 @@ async fn the_demonstration_has_portfolios_and_keeps_them() {
     let pulled: Pulled = get(&fresh, &officer, "/api/sync/pull?limit=1000").await;
     assert!(pulled.changes.len() <= 10);
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_receipted_survives_a_kill_at_any_moment() {
+    use vereda_domain::api::Pushed;
+    use vereda_domain::client::{ClientField, Consent};
+    use vereda_domain::event::{ChainHead, Event, EventBody, Sealed};
+    use vereda_domain::hlc::Hlc;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (mut served, mut ready) = demo(dir.path(), "1");
+    let session = sign_in(&ready, "oficial1").await;
+    let claims = session.access_token.split('.').nth(1).unwrap();
+    let claims: Json = serde_json::from_slice(
+        &base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims).unwrap(),
+    )
+    .unwrap();
+    let device: vereda_domain::DeviceId = claims["device"].as_str().unwrap().parse().unwrap();
+    let event = |head: ChainHead| {
+        let at = vereda_server::clock::now_ms();
+        let fields = [(ClientField::Name, "Cliente Prueba"), (ClientField::Document, "DEMO-9")];
+        Sealed::seal(Event {
+            device,
+            seq: head.seq + 1,
+            prev: head.hash,
+            hlc: Hlc { wall: at, counter: u32::try_from(head.seq).unwrap(), node: device },
+            at,
+            actor: session.user.id,
+            branch: session.user.branch.as_ref().unwrap().id,
+            body: EventBody::ClientCaptured {
+                client: vereda_domain::ClientId(uuid::Uuid::now_v7()),
+                fields: fields.map(|(field, value)| (field, value.to_owned())).into(),
+                consent: Consent { at, text_version: "1".into() },
+            },
+        })
+        .unwrap()
+    };
+    let mut receipted = ChainHead::EMPTY;
+    for round in 0..3 {
+        // Killed while pushes follow each other without a pause.
+        let id = served.0.id().to_string();
+        let killer = std::thread::spawn(move || {
+            std::thread::park_timeout(std::time::Duration::from_millis(60 + round * 45));
+            Command::new("kill").args(["-KILL", &id]).status().unwrap()
+        });
+        let url = format!("{}/api/sync/push", ready["api"].as_str().unwrap());
+        let client = reqwest::Client::new();
+        let mut sent = vec![receipted];
+        loop {
+            let next = event(*sent.last().unwrap());
+            sent.push(ChainHead { seq: next.event.seq, hash: next.hash });
+            let body = format!(r#"{{"events":[{}],"device_ms":{}}}"#, next.text, next.event.at);
+            let request = client.post(&url).bearer_auth(&session.access_token);
+            let request = request.header("content-type", "application/json").body(body);
+            let Ok(response) = request.send().await else { break };
+            let Ok(pushed) = response.json::<Pushed>().await else { break };
+            receipted = ChainHead { seq: pushed.receipt.seq, hash: pushed.receipt.hash };
+        }
+        assert!(killer.join().unwrap().success());
+        drop(served);
+        (served, ready) = demo(dir.path(), "1");
+        let head: ChainHead = get(&ready, &session, "/api/sync/head").await;
+        assert!(head.seq >= receipted.seq, "{head:?} {receipted:?}");
+        assert!(sent.contains(&head), "what is there is what was sent");
+        let pulled: Pulled = get(&ready, &session, "/api/sync/pull?limit=1000").await;
+        let mine = u64::try_from(pulled.changes.len()).unwrap();
+        assert!(mine >= head.seq && mine <= head.seq + 2, "each event once: {mine} {head:?}");
+        receipted = head;
+    }
+    assert!(receipted.seq > 3, "{receipted:?}");
+}
