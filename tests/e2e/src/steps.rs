@@ -114,8 +114,8 @@ impl Window<'_> {
             if self.has(&field).await? {
                 return Ok(Some(()));
             }
-            if self.has("next-section").await? {
-                self.click("next-section").await?;
+            if self.has("section-next").await? {
+                self.click("section-next").await?;
             }
             Ok(None)
         })

@@ -39,14 +39,14 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     phone.enter("portfolio-search", &folded).await?;
     phone.get(&format!("client-row-{}", text(&known["id"]))).await.context("the search finds them")?;
     phone.go("/new-client").await?;
-    phone.enter("client-name", NAME).await?;
-    phone.enter("client-document", text(&known["document"])).await?;
+    phone.enter("input-client-name", NAME).await?;
+    phone.enter("input-client-document", text(&known["document"])).await?;
     phone.get("duplicate-open-0").await.context("the same document is pointed out")?;
     accessible(&phone, "the new client").await?;
-    phone.enter("client-document", "CC 52.741.963-E2E").await?;
+    phone.enter("input-client-document", "CC 52.741.963-E2E").await?;
     phone.gone("duplicate-open-0").await?;
-    phone.enter("client-phone", "300 555 9876").await?;
-    phone.enter("client-place", "Vereda El Ejemplo").await?;
+    phone.enter("input-client-phone", "300 555 9876").await?;
+    phone.enter("input-client-place", "Vereda El Ejemplo").await?;
     phone.click("consent").await?;
     phone.click("create-client").await?;
     let shown = phone.wait_text("title", |title| title.contains("Ñáñez")).await?;
@@ -67,23 +67,23 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
 
     // 3. The score, at once; a what-if that keeps nothing; the decision.
     phone.click("score").await?;
-    let group = phone.text("result-group").await?;
+    let group = phone.attr("verdict", "data-group").await?.unwrap_or_default();
     ensure!(group.starts_with('T'), "a group: {group:?}");
-    ensure!(phone.text("result-pd").await?.contains('%'), "a PD in per cent");
-    phone.get("reason-0").await?;
+    ensure!(phone.text("pd").await?.contains('%'), "a PD in per cent");
+    phone.find("[data-testid=reasons] .reason").await.context("the main reasons")?;
     accessible(&phone, "the result").await?;
     let assessment = assessment_in_address(&phone).await?;
     let recorded = phone.call("assessment", json!({"assessment": assessment})).await?;
-    phone.press_in("whatif-amount", "\u{e010}").await?;
-    phone.get("whatif-result").await.context("the what-if shows what would be")?;
+    phone.press_in("what-if-amount", "\u{e010}").await?;
+    phone.get("what-if-result").await.context("the what-if shows what would be")?;
     ensure!(
         phone.call("assessment", json!({"assessment": assessment})).await?["assessment"]
             == recorded["assessment"],
         "a what-if keeps nothing"
     );
-    phone.click("decide").await?;
+    phone.click("result-override").await?;
     decide_against(&phone, text(&recorded["suggested"])).await?;
-    accessible(&phone, "the decision").await?;
+    phone.get("decided").await.context("the decision is shown")?;
 
     // 4. SIGKILL in the middle of a second form: the draft is there, on the same field.
     phone.go(&format!("/client/{}", text(&known["id"]))).await?;
@@ -125,7 +125,10 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     desk.get("review-rescore").await?;
     accessible(&desk, "the review").await?;
     desk.click("review-refer").await?;
-    settle_decision(&desk, text(&recorded["suggested"]), "refer").await?;
+    if recorded["suggested"] != "refer" {
+        give_reason(&desk).await?;
+    }
+    desk.click("review-decide-confirm").await?;
     decided(&desk, &assessment, "refer", "manager").await?;
     desk.call("sync_now", Value::Null).await?;
     phone.call("sync_now", Value::Null).await?;
@@ -142,7 +145,7 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     phone.click("assess").await?;
     phone.answer_all().await?;
     phone.click("score").await?;
-    phone.get("result-group").await?;
+    phone.get("verdict").await?;
     let newer = assessment_in_address(&phone).await?;
     let newer = phone.call("assessment", json!({"assessment": newer})).await?;
     ensure!(newer["assessment"]["model"]["version"] == 2, "it is scored by version 2");
@@ -198,17 +201,17 @@ async fn assessment_in_address(window: &Window<'_>) -> Result<String> {
 /// Records another decision than the suggested one, which needs a reason from the list and words.
 async fn decide_against(window: &Window<'_>, suggested: &str) -> Result<()> {
     let other = if suggested == "approve" { "refer" } else { "approve" };
-    window.click(&format!("decision-{other}")).await?;
-    settle_decision(window, suggested, other).await
+    window.choose("decision", other).await?;
+    window.get("decision-against").await?;
+    accessible(window, "the decision").await?;
+    give_reason(window).await?;
+    window.click("decision-record").await
 }
 
-/// Gives a reason where the decision is an override, and confirms it.
-async fn settle_decision(window: &Window<'_>, suggested: &str, decision: &str) -> Result<()> {
-    if decision != suggested {
-        window.click("override-code-known_client").await?;
-        window.enter("override-words", "Pagó dos créditos a tiempo.").await?;
-    }
-    window.click("confirm-decision").await
+/// A reason from the list, and in words.
+async fn give_reason(window: &Window<'_>) -> Result<()> {
+    window.choose("override-code", "known_client").await?;
+    window.enter("input-override-words", "Pagó dos créditos a tiempo.").await
 }
 
 /// Waits until the decision that holds is this one, by somebody of this rank.

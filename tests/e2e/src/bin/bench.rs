@@ -173,7 +173,7 @@ async fn screen(window: &Window<'_>) -> Result<Vec<Row>> {
             .await?;
         window.get("score").await?;
         let script = "const done = arguments[arguments.length - 1]; const start = performance.now(); \
-            const shown = () => document.querySelector('[data-testid=\"result-group\"]'); \
+            const shown = () => document.querySelector('[data-testid=\"verdict\"]'); \
             const look = () => shown() ? requestAnimationFrame(() => done(performance.now() - start)) \
                                        : requestAnimationFrame(look); \
             document.querySelector('[data-testid=\"score\"]').click(); look();";
