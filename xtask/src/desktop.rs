@@ -36,6 +36,8 @@ impl KeyStore {
         let mut bus = command("dbus-daemon")
             .args(["--session", "--nofork", "--print-address=1"])
             .stdout(Stdio::piped())
+            // It tells about every service that it starts.
+            .stderr(Stdio::null())
             .spawn()
             .context("starting dbus-daemon")?;
         let mut address = String::new();
