@@ -38,6 +38,7 @@ pub fn Root() -> Element {
         match phase {
             None => rsx! {
                 main { id: "content", class: "alone", tabindex: "-1",
+                    h1 { class: "sr-only", "Vereda" }
                     if let Some(error) = (app.trouble)() {
                         ErrorPanel {
                             error,

@@ -244,11 +244,13 @@ pub fn Progress(
     };
     rsx! {
         div { class: "progress", "data-testid": testid,
-            p { class: "progress-label", "{label}" }
+            if !label.is_empty() {
+                p { class: "progress-label", "{label}" }
+            }
             div {
                 class: "progress-track",
                 role: "progressbar",
-                aria_label: "{label}",
+                aria_label: if label.is_empty() { t!("loading") } else { label },
                 aria_valuemin: if share.is_some() { "0" },
                 aria_valuemax: if share.is_some() { "100" },
                 aria_valuenow: share.map(|s| format!("{s:.0}")),

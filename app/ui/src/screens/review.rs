@@ -90,11 +90,13 @@ pub fn Review(#[props(default)] assessment: Option<AssessmentId>) -> Element {
         },
         None if (app.wide)() => rsx! {
             Screen { title: t!("nav-review"), back: false, focus_title: false, actions: rsx! { HelpButton {} },
-                EmptyState {
-                    icon: Icon::ClipboardCheck,
-                    title: t!("review-choose"),
-                    body: t!("review-choose-do"),
-                    testid: "review-choose",
+                if (use_desk().pages.total)().is_some_and(|total| total > 0) {
+                    EmptyState {
+                        icon: Icon::ClipboardCheck,
+                        title: t!("review-choose"),
+                        body: t!("review-choose-do"),
+                        testid: "review-choose",
+                    }
                 }
             }
         },

@@ -276,6 +276,7 @@ fn Picker(
 
 #[component]
 fn Filters() -> Element {
+    let app = use_app();
     let mut desk = use_desk();
     let filters = (desk.filters)();
     let groups = Group::ALL.map(|group| (group.to_string(), group.to_string())).to_vec();
@@ -288,8 +289,7 @@ fn Filters() -> Element {
     let mut all = change;
     let (mut by_group, mut by_officer, mut by_age) = (change, change, change);
     let (mut undecided, mut mismatch, mut overridden) = (change, change, change);
-    rsx! {
-        section { class: "filters", aria_label: t!("filters"), "data-testid": "review",
+    let controls = rsx! {
             div { class: "chips",
                 Toggle {
                     label: t!("filter-undecided"),
@@ -345,6 +345,8 @@ fn Filters() -> Element {
                     },
                 }
             }
+    };
+    let foot = rsx! {
             div { class: "filters-foot",
                 p { class: "meta", role: "status", "data-testid": "review-count",
                     if let Some(total) = (desk.pages.total)() {
@@ -358,6 +360,23 @@ fn Filters() -> Element {
                         testid: "filter-clear",
                         onclick: move |()| all(&|f| *f = ReviewRequest::default()),
                     }
+                }
+            }
+    };
+    rsx! {
+        section { class: "filters", aria_label: t!("filters"), "data-testid": "review",
+            if (app.wide)() {
+                {controls}
+                {foot}
+            } else {
+                // On a phone the list matters more than what it is filtered by.
+                {foot}
+                details { class: "filters-fold",
+                    summary { "data-testid": "filters-open",
+                        crate::components::Glyph { icon: Icon::ListFilter }
+                        {t!("filters")}
+                    }
+                    {controls}
                 }
             }
         }
