@@ -32,6 +32,18 @@ pub enum Answer {
     Option(&'static str),
 }
 
+impl Answer {
+    /// As the app's commands take it.
+    pub fn value(self) -> Value {
+        match self {
+            Answer::Number(text) => text.parse::<f64>().map_or(Value::Null, Value::from),
+            Answer::Option("true") => Value::Bool(true),
+            Answer::Option("false") => Value::Bool(false),
+            Answer::Option(code) => Value::from(code),
+        }
+    }
+}
+
 impl Window<'_> {
     /// First start: address, name, password, and a PIN twice; waits for the portfolio.
     ///

@@ -5,6 +5,7 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::path::Path;
+use vereda_e2e::steps::ANSWERS;
 use vereda_e2e::{Desktop, Server, Shape, Window, root, until};
 
 /// Clients per officer; a branch has two officers, so a manager's portfolio is twice as large.
@@ -118,7 +119,6 @@ async fn interview(window: &Window<'_>) -> Result<Vec<Row>> {
     let page = window.call("portfolio", json!({"query": "", "offset": 0, "limit": 200})).await?;
     let clients: Vec<Value> =
         page["rows"].as_array().context("rows")?.iter().map(|row| row["id"].clone()).collect();
-    let answers = answers();
     let mut drafts = Vec::new();
     let mut saves = Vec::new();
     for run in 0..RUNS {
@@ -127,11 +127,9 @@ async fn interview(window: &Window<'_>) -> Result<Vec<Row>> {
             break;
         }
         let draft = window.call("start_interview", json!({"client": clients[run]})).await?["id"].clone();
-        let requests = answers
-            .as_object()
-            .context("answers")?
+        let requests = ANSWERS
             .iter()
-            .map(|(field, value)| json!({"draft": draft, "field": field, "value": value}))
+            .map(|(field, answer)| json!({"draft": draft, "field": field, "value": answer.value()}))
             .collect();
         saves.extend(times(window, "save_field", requests).await?);
         drafts.push(draft);
@@ -150,22 +148,15 @@ async fn interview(window: &Window<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-/// One applicant of the data's kind, for the reference models.
-fn answers() -> Value {
-    json!({
-        "amount": 1000, "term_months": 36, "price": 1400, "job": "fixed", "seniority_years": 6,
-        "income": 150, "home": "owner", "expenses": 60, "assets": 4000, "debt": 0, "records": false,
-    })
-}
-
 /// From *Score* pressed to the result shown, in the page.
 async fn screen(window: &Window<'_>) -> Result<Vec<Row>> {
     let page = window.call("portfolio", json!({"query": "", "offset": 250, "limit": 20})).await?;
     let mut taken = Vec::new();
     for row in page["rows"].as_array().context("rows")? {
         let draft = window.call("start_interview", json!({"client": row["id"]})).await?["id"].clone();
-        for (field, value) in answers().as_object().context("answers")? {
-            window.call("save_field", json!({"draft": draft, "field": field, "value": value})).await?;
+        for (field, answer) in ANSWERS {
+            let request = json!({"draft": draft, "field": field, "value": answer.value()});
+            window.call("save_field", request).await?;
         }
         let script = "location.hash = arguments[0]; return null";
         window
