@@ -1,5 +1,5 @@
 //! A real server on a free port, real clients over HTTP, and devices that keep a chain.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 use uuid::Uuid;
 use vereda_domain::api::{
-    BranchInfo, DeviceInfo, Problem, ProblemCode, Pulled, Pushed, Role, Session, SignIn, UserInfo,
+    BranchInfo, Change, DeviceInfo, EventOutcome, HistoryPage, Problem, ProblemCode, Pulled, Pushed,
+    QuarantineReason, Role, Session, SignIn, UserInfo,
 };
 use vereda_domain::client::{ClientField, ClientFields, Consent};
 use vereda_domain::event::{
     Assessment, ChainHead, Edit, Event, EventBody, OverrideReason, RecordedScore, Sealed,
 };
 use vereda_domain::hlc::{Clock, Hlc};
+use vereda_domain::record::{Record, RecordKey};
 use vereda_domain::{AssessmentId, ClientId, Decision, DeviceId, Millis};
 use vereda_scoring::{Inputs, Model};
 use vereda_server::clock::now_ms;
@@ -262,7 +264,7 @@ impl Device<'_> {
         pulled
     }
 
-    pub async fn pull(&mut self) -> Vec<vereda_domain::api::Change> {
+    pub async fn pull(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         loop {
             let page = self.pull_page(100).await;
@@ -323,4 +325,41 @@ pub fn new_client() -> ClientId {
 
 pub fn minutes(n: i64) -> Millis {
     n * 60_000
+}
+
+pub fn stored(pushed: &Pushed) -> bool {
+    pushed.results.iter().all(|r| r.outcome == EventOutcome::Stored)
+}
+
+pub fn reason(pushed: &Pushed, index: usize) -> QuarantineReason {
+    match &pushed.results[index].outcome {
+        EventOutcome::Quarantined { reason, detail } => {
+            assert!(!detail.is_empty());
+            *reason
+        }
+        EventOutcome::Stored => panic!("event {index} was stored: {pushed:?}"),
+    }
+}
+
+pub fn records(changes: Vec<Change>) -> BTreeMap<RecordKey, Record> {
+    let mut records = BTreeMap::new();
+    for change in changes {
+        match change {
+            Change::State { record } => {
+                let key = match &record {
+                    Record::Client(c) => RecordKey::Client(c.id),
+                    Record::Assessment(a) => RecordKey::Assessment(a.assessment.id),
+                };
+                records.insert(key, record);
+            }
+            Change::Purge { key } => {
+                records.remove(&key);
+            }
+        }
+    }
+    records
+}
+
+pub async fn history(caller: &Caller<'_>) -> HistoryPage {
+    caller.get("/api/history").await.json().await.unwrap()
 }
