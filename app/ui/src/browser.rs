@@ -139,6 +139,11 @@ mod real {
             "" => root.remove_attribute("data-theme"),
             theme => root.set_attribute("data-theme", theme),
         };
+        let _ = if text_percent >= 150 {
+            root.set_attribute("data-large", "true")
+        } else {
+            root.remove_attribute("data-large")
+        };
         if let Some(html) = root.dyn_ref::<web_sys::HtmlElement>() {
             let _ = html.style().set_property("font-size", &format!("{text_percent}%"));
         }
@@ -191,6 +196,31 @@ mod real {
         if let Some(dialog) = element.and_then(|e| e.dyn_into::<web_sys::HtmlDialogElement>().ok()) {
             let _ = dialog.show_modal();
         }
+    }
+
+    /// From now on a bug shows a notice over the page instead of a dead screen, and says on the
+    /// console where it is. What was captured is safe: it is on the native side.
+    pub fn on_panic() {
+        std::panic::set_hook(Box::new(|info| {
+            web_sys::console::error_1(&info.to_string().into());
+            let Some(document) = document() else { return };
+            let (Some(body), Ok(notice), Ok(button)) =
+                (document.body(), document.create_element("div"), document.create_element("a"))
+            else {
+                return;
+            };
+            let lang = document.document_element().and_then(|root| root.get_attribute("lang"));
+            let lang = if lang.as_deref() == Some("en") { crate::i18n::Lang::En } else { crate::i18n::Lang::Es };
+            notice.set_class_name("crashed");
+            let _ = notice.set_attribute("role", "alert");
+            let _ = notice.set_attribute("data-testid", "crashed");
+            notice.set_text_content(Some(&crate::i18n::text(lang, "crashed", &[])));
+            button.set_class_name("button");
+            let _ = button.set_attribute("href", "index.html");
+            button.set_text_content(Some(&crate::i18n::text(lang, "crashed-do", &[])));
+            let _ = notice.append_child(&button);
+            let _ = body.append_child(&notice);
+        }));
     }
 
     /// Prints the page.
@@ -247,6 +277,7 @@ mod real {
     pub fn end_boot() {}
     pub fn mark_usable() {}
     pub fn show_modal(_: &str) {}
+    pub fn on_panic() {}
     pub fn print() {}
     pub async fn copy(_: &str) -> bool {
         false

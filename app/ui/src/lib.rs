@@ -26,5 +26,6 @@ mod tokens;
 
 /// Shows the first screen.
 pub fn launch() {
+    browser::on_panic();
     dioxus::launch(shell::Root);
 }

@@ -161,7 +161,9 @@ impl App {
 
     /// Goes to a screen instead of this one: *back* will not come here again.
     pub fn replace(mut self, route: Route) {
-        self.visited.write().pop();
+        if let Some(here) = self.visited.write().last_mut() {
+            *here = route; // at once: no screen in between is drawn
+        }
         browser::set_hash(&route.path(), true);
     }
 

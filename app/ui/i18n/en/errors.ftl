@@ -1,4 +1,6 @@
 # Each error: what happened, what to do, and the cause in two or three words.
+crashed = Something failed on this screen. What you captured is kept.
+crashed-do = Open again
 error-details = Details for support
 error-retry-at = You can try again at { $time }.
 error-bad-address = That address is not valid

@@ -1,4 +1,6 @@
 # Cada error: qué pasó, qué hacer, y la causa en dos o tres palabras.
+crashed = Algo falló en esta pantalla. Lo capturado está guardado.
+crashed-do = Abrir de nuevo
 error-details = Detalles para soporte
 error-retry-at = Podrá intentar de nuevo a las { $time }.
 error-bad-address = La dirección no es válida

@@ -180,7 +180,17 @@ pub fn SearchableList(
                     placeholder: t!("choose"),
                     value: if open() { query() } else { chosen_label.clone() },
                     onfocus: move |_| onfocus.call(()),
-                    onclick: move |_| open.set(true),
+                    onclick: {
+                        let id = id.clone();
+                        move |_| {
+                            open.set(true);
+                            let id = id.clone();
+                            spawn(async move {
+                                browser::sleep(0).await; // once the list is there
+                                browser::reveal(&format!("{id}-list"));
+                            });
+                        }
+                    },
                     onblur: move |_| {
                         open.set(false);
                         query.set(String::new());

@@ -93,11 +93,8 @@ fn Form(view: AssessmentView, against: bool) -> Element {
     let group = view.groups.groups.get(score.group.index());
     let name_of = |how: How| here().text(&format!("decision-{}", decision_key(how)), &[]);
     let options = ALL.map(|how| {
-        let label = if how == suggested {
-            t!("decision-suggested", what = name_of(how))
-        } else {
-            name_of(how)
-        };
+        let label =
+            if how == suggested { t!("decision-suggested", what = name_of(how)) } else { name_of(how) };
         Choice::new(decision_key(how), label)
     });
     let codes = OverrideCode::ALL
