@@ -120,7 +120,7 @@ pub fn DecideDialog(
                                         r#type: "radio",
                                         name: "override-code",
                                         checked: code() == Some(one),
-                                        "data-testid": "override-code-{one.as_str()}",
+                                        "data-testid": "option-override-code-{one.as_str()}",
                                         onchange: move |_| code.set(Some(one)),
                                     }
                                     span { {here().text(&format!("override-{}", one.as_str()), &[])} }
@@ -136,7 +136,7 @@ pub fn DecideDialog(
                         div { class: "input",
                             textarea {
                                 id: "override-words",
-                                "data-testid": "override-words",
+                                "data-testid": "input-override-words",
                                 rows: "3",
                                 maxlength: MAX_WORDS,
                                 aria_describedby: "override-words-help override-words-error",
@@ -160,7 +160,7 @@ pub fn DecideDialog(
                 }
                 Button {
                     label: here().text(&format!("review-do-{what}"), &[]),
-                    testid: "confirm-decision",
+                    testid: "review-decide-confirm",
                     look: if decision == Decision::Refuse { Look::Danger } else { Look::Primary },
                     busy: busy(),
                     onclick: record,
