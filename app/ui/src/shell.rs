@@ -81,6 +81,7 @@ fn Open() -> Element {
     });
     let route = app.route();
     screens::review::provide();
+    screens::portfolio::provide();
     rsx! {
         div { class: "app",
             Rail { route }
@@ -98,7 +99,6 @@ fn Open() -> Element {
 #[component]
 fn Here(route: Route) -> Element {
     match route {
-        Route::Portfolio if (use_app().wide)() => rsx! { screens::desk::NoClient {} },
         Route::Portfolio => rsx! { screens::portfolio::Portfolio {} },
         Route::NewClient => rsx! { screens::client_form::NewClient {} },
         Route::Client(client) => rsx! { screens::client::Client { client } },

@@ -119,19 +119,3 @@ keys-x = Refuse
 keys-help = Show this help
 keys-on = Use single-letter keys
 close = Close
-# The portfolio beside the detail, on a desktop.
-desk-choose = Choose a client
-desk-choose-do = Search by name, document or phone, or register a new one.
-desk-search = Name, document or phone
-desk-count = { $n ->
-    [one] { $n } client
-   *[other] { $n } clients
-  }
-desk-none = No clients yet
-desk-none-do = Register the first one, or sync to receive your portfolio.
-desk-not-found = Try another part of the name, or the document.
-desk-new-client = New client
-desk-drafts = Interviews to finish
-desk-draft = Interview to finish: { $done } of { $total }
-desk-conflict = Conflict
-desk-never-assessed = Not assessed

@@ -119,19 +119,3 @@ keys-x = Negar
 keys-help = Mostrar esta ayuda
 keys-on = Usar teclas de una sola letra
 close = Cerrar
-# La cartera junto al detalle, en el escritorio.
-desk-choose = Elija un cliente
-desk-choose-do = Busque por nombre, documento o teléfono, o registre a uno nuevo.
-desk-search = Nombre, documento o teléfono
-desk-count = { $n ->
-    [one] { $n } cliente
-   *[other] { $n } clientes
-  }
-desk-none = Aún no hay clientes
-desk-none-do = Registre al primero, o sincronice para recibir su cartera.
-desk-not-found = Pruebe con otra parte del nombre, o con el documento.
-desk-new-client = Cliente nuevo
-desk-drafts = Entrevistas por terminar
-desk-draft = Entrevista por terminar: { $done } de { $total }
-desk-conflict = Conflicto
-desk-never-assessed = Sin evaluar

@@ -24,12 +24,21 @@ pub fn WindowedList(
     testid: String,
     onwindow: EventHandler<(usize, usize)>,
     row: Callback<usize, Element>,
+    /// What stands above the rows and scrolls away with them.
+    #[props(default)]
+    head: Option<Element>,
+    /// Keeps how far the list is scrolled while it is not on the screen.
+    #[props(default)]
+    kept: Option<Signal<f64>>,
 ) -> Element {
     let app = crate::state::use_app();
     let row_height = row_height * f64::from(app.settings().text_percent) / 100.0;
-    let mut scrolled = use_signal(|| 0.0f64);
+    let own = use_signal(|| 0.0f64);
+    let mut scrolled = kept.unwrap_or(own);
+    let mut head_height = use_signal(|| 0.0f64);
     let mut viewport = use_signal(|| 900.0f64);
-    let range = visible(total, row_height, scrolled(), viewport());
+    let mounted_testid = testid.clone();
+    let range = visible(total, row_height, (scrolled() - head_height()).max(0.0), viewport());
     let (start, end) = (range.start, range.end);
     use_effect(use_reactive!(|(start, end)| onwindow.call((start, end))));
     let above = start as f64 * row_height;
@@ -40,6 +49,12 @@ pub fn WindowedList(
             tabindex: "-1",
             "data-testid": testid,
             "data-total": total,
+            onmounted: move |_| {
+                let before = *scrolled.peek();
+                if before > 0.0 {
+                    crate::browser::scroll_to(&mounted_testid, before);
+                }
+            },
             onscroll: move |event: Event<ScrollData>| {
                 scrolled.set(event.scroll_top());
                 viewport.set(f64::from(event.client_height()));
@@ -49,6 +64,17 @@ pub fn WindowedList(
                     viewport.set(size.height);
                 }
             },
+            if let Some(head) = head {
+                div {
+                    class: "windowed-head",
+                    onresize: move |event: Event<ResizeData>| {
+                        if let Ok(size) = event.get_border_box_size() {
+                            head_height.set(size.height);
+                        }
+                    },
+                    {head}
+                }
+            }
             ul {
                 class: "windowed-rows",
                 aria_label: label,

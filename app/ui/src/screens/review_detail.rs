@@ -367,7 +367,7 @@ fn Happened(item: TimelineItem) -> Element {
 }
 
 /// What happened, in a sentence.
-fn happened(i18n: I18n, lang: Lang, item: &TimelineItem) -> String {
+pub fn happened(i18n: I18n, lang: Lang, item: &TimelineItem) -> String {
     let actor = ("actor", item.actor.clone().into());
     match &item.what {
         TimelineKind::Captured => i18n.text("event-captured", &[actor]),
