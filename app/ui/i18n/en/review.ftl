@@ -15,7 +15,7 @@ review-no-match = Nothing matches the filters
 review-no-match-do = Clear one of them to see more assessments.
 review-undecided = Undecided
 review-by-officer = Officer: { $what }
-review-mismatch = Re-score differs
+review-mismatch = Differs
 review-overridden = Override
 review-waiting = To be sent
 # Filters.

@@ -15,7 +15,7 @@ review-no-match = Nada coincide con los filtros
 review-no-match-do = Quite alguno para ver más evaluaciones.
 review-undecided = Sin decidir
 review-by-officer = Asesor: { $what }
-review-mismatch = Recálculo distinto
+review-mismatch = Difiere
 review-overridden = Excepción
 review-waiting = Por enviar
 # Filtros.

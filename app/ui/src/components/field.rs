@@ -72,8 +72,6 @@ pub enum TextKind {
     Username,
     /// A secret, hidden unless its eye is open.
     Password,
-    /// What is searched.
-    Search,
 }
 
 /// A line of text.
@@ -101,11 +99,11 @@ pub fn TextField(
         TextKind::Username => ("text", "text", "username"),
         TextKind::Password if shown() => ("text", "text", "current-password"),
         TextKind::Password => ("password", "text", "current-password"),
-        TextKind::Search => ("search", "search", "off"),
     };
     let capitals = match kind {
         TextKind::Name => "words",
         TextKind::Words => "sentences",
+        TextKind::Code => "characters",
         _ => "none",
     };
     rsx! {
@@ -122,6 +120,7 @@ pub fn TextField(
                     value,
                     placeholder,
                     maxlength: max.map(|m| m as i64),
+                    aria_required: !optional,
                     aria_invalid: error.is_some(),
                     aria_describedby: "{id}-help {id}-error",
                     oninput: move |event| oninput.call(event.value()),

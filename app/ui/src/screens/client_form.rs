@@ -3,7 +3,7 @@
 use super::portfolio::use_clients;
 use crate::browser;
 use crate::components::{
-    Button, ErrorPanel, FieldFrame, Glyph, Icon, Look, Notice, Panel, Tag, Tone, Waiting,
+    Button, ErrorPanel, Glyph, Icon, Look, Notice, Panel, Tag, TextField, TextKind, Tone, Waiting,
 };
 use crate::fmt;
 use crate::i18n::{I18n, here, lang};
@@ -96,36 +96,22 @@ fn Field(
 ) -> Element {
     let i18n = here();
     let id = format!("client-{}", field.as_str());
-    let (kind, mode, capitals) = match field {
-        ClientField::Name => ("text", "text", "words"),
-        ClientField::Document => ("text", "text", "characters"),
-        ClientField::Phone => ("tel", "tel", "none"),
-        ClientField::Place => ("text", "text", "sentences"),
+    let kind = match field {
+        ClientField::Name => TextKind::Name,
+        ClientField::Document => TextKind::Code,
+        ClientField::Phone => TextKind::Phone,
+        ClientField::Place => TextKind::Words,
     };
-    let optional = matches!(field, ClientField::Phone | ClientField::Place);
     rsx! {
-        FieldFrame {
-            id: id.clone(),
+        TextField {
+            id,
             label: field_label(i18n, field),
             help: i18n.text(&format!("client-help-{}", field.as_str()), &[]),
             error: problem.map(|problem| message(i18n, field, problem)),
-            optional,
-            div { class: "input",
-                input {
-                    id: "{id}",
-                    "data-testid": "input-{id}",
-                    r#type: kind,
-                    inputmode: mode,
-                    autocomplete: "off",
-                    autocapitalize: capitals,
-                    spellcheck: "false",
-                    value,
-                    aria_required: !optional,
-                    aria_invalid: problem.is_some(),
-                    aria_describedby: "{id}-help {id}-error",
-                    oninput: move |event| oninput.call((field, event.value())),
-                }
-            }
+            optional: matches!(field, ClientField::Phone | ClientField::Place),
+            kind,
+            value,
+            oninput: move |text| oninput.call((field, text)),
         }
     }
 }
