@@ -7,8 +7,8 @@ use crate::route::{Route, visit};
 use dioxus::prelude::*;
 use vereda_domain::Millis;
 use vereda_domain::gateway::{
-    Command, ErrorCode, GatewayError, GetStatus, Lock, Phase, Settings, Status, SyncLine, SyncState, Theme,
-    UserView, Watch, WatchRequest,
+    Command, ErrorCode, GatewayError, GetDrafts, GetStatus, Lock, Phase, Settings, Status, SyncLine,
+    SyncState, Theme, UserView, Watch, WatchRequest,
 };
 
 /// What all screens share, in the context of every component.
@@ -260,8 +260,10 @@ impl App {
         }
     }
 
-    /// Locks after so many minutes without a touch.
+    /// Locks after so many minutes without a touch. The native side locks after as long without a
+    /// command; whoever reads and scrolls sends none, so it is told of touches now and then.
     async fn keep_locked(self) {
+        let mut told = browser::now();
         loop {
             browser::sleep(5_000).await;
             let minutes = self.settings().auto_lock_minutes;
@@ -269,6 +271,10 @@ impl App {
             let idle = browser::now() - *self.touched.peek();
             if open && minutes > 0 && idle > Millis::from(minutes) * 60_000 {
                 self.lock().await;
+            } else if open && *self.touched.peek() > told + 30_000 {
+                told = browser::now();
+                // What it answers does not matter, nor does a refusal: the next command shows it.
+                let _ = TauriGateway.call::<GetDrafts>(()).await;
             }
         }
     }
