@@ -10,10 +10,13 @@ pub const MOST_DIGITS: usize = 12;
 pub const LEAST_DIGITS: usize = 6;
 
 /// A pad for a PIN. The caller holds the digits; `onenter` is offered from six on.
+///
+/// The digits are a signal and not a value: two keys pressed before the pad is drawn again must both
+/// count, as they do under a quick thumb on a slow phone.
 #[component]
 pub fn PinPad(
-    value: String,
-    oninput: EventHandler<String>,
+    value: Signal<String>,
+    #[props(default)] oninput: EventHandler<()>,
     onenter: EventHandler<()>,
     label: String,
     enter_label: String,
@@ -21,22 +24,28 @@ pub fn PinPad(
     #[props(default)] disabled: bool,
     #[props(default)] wrong: bool,
 ) -> Element {
-    let ready = value.len() >= LEAST_DIGITS && !busy && !disabled;
-    let held = value.clone();
-    let press = move |digit: char| {
-        if !busy && !disabled && held.len() < MOST_DIGITS {
-            oninput.call(format!("{held}{digit}"));
+    let mut value = value;
+    let count = value.read().len();
+    let open = !busy && !disabled;
+    let ready = count >= LEAST_DIGITS && open;
+    let mut press = move |digit: char| {
+        if open && value.peek().len() < MOST_DIGITS {
+            value.write().push(digit);
+            oninput.call(());
         }
     };
-    let held = value.clone();
-    let rub = move || {
-        if !busy && !disabled {
-            let mut fewer = held.clone();
-            fewer.pop();
-            oninput.call(fewer);
+    let mut rub = move || {
+        if open {
+            value.write().pop();
+            oninput.call(());
         }
     };
-    let dots = value.len().max(LEAST_DIGITS);
+    let enter = move || {
+        if open && value.peek().len() >= LEAST_DIGITS {
+            onenter.call(());
+        }
+    };
+    let dots = count.max(LEAST_DIGITS);
     rsx! {
         div {
             class: "pin",
@@ -46,10 +55,7 @@ pub fn PinPad(
             aria_label: "{label}",
             "data-testid": "pin-pad",
             "data-wrong": wrong,
-            onkeydown: {
-                let press = press.clone();
-                let rub = rub.clone();
-                move |event: KeyboardEvent| match event.key() {
+            onkeydown: move |event: KeyboardEvent| match event.key() {
                     Key::Character(key) if key.len() == 1 && key.as_bytes()[0].is_ascii_digit() => {
                         event.prevent_default();
                         press(char::from(key.as_bytes()[0]));
@@ -58,21 +64,20 @@ pub fn PinPad(
                         event.prevent_default();
                         rub();
                     }
-                    Key::Enter if ready => {
+                    Key::Enter => {
                         event.prevent_default();
-                        onenter.call(());
+                        enter();
                     }
                     _ => {}
-                }
-            },
+                },
             div {
                 class: "pin-dots",
                 role: "status",
-                aria_label: t!("pin-digits", n = value.len()),
+                aria_label: t!("pin-digits", n = count),
                 "data-testid": "pin-dots",
-                "data-count": value.len(),
+                "data-count": count,
                 for index in 0..dots {
-                    span { key: "{index}", class: if index < value.len() { "dot full" } else { "dot" } }
+                    span { key: "{index}", class: if index < count { "dot full" } else { "dot" } }
                 }
             }
             div { class: "pin-keys",
@@ -83,10 +88,7 @@ pub fn PinPad(
                         r#type: "button",
                         disabled,
                         "data-testid": "pin-{digit}",
-                        onclick: {
-                            let press = press.clone();
-                            move |_| press(digit)
-                        },
+                        onclick: move |_| press(digit),
                         "{digit}"
                     }
                 }
@@ -94,7 +96,7 @@ pub fn PinPad(
                     class: "pin-key plain",
                     r#type: "button",
                     aria_label: t!("pin-delete"),
-                    disabled: disabled || value.is_empty(),
+                    disabled: disabled || count == 0,
                     "data-testid": "pin-delete",
                     onclick: move |_| rub(),
                     Glyph { icon: Icon::Delete }
@@ -114,7 +116,7 @@ pub fn PinPad(
                     aria_busy: busy,
                     disabled: !ready,
                     "data-testid": "pin-enter",
-                    onclick: move |_| onenter.call(()),
+                    onclick: move |_| enter(),
                     if busy {
                         span { class: "spinner", "aria-hidden": "true" }
                     } else {

@@ -222,14 +222,11 @@ pub fn Enrol(
                             }
                         }
                         PinPad {
-                            value: pin(),
+                            value: pin,
                             label: t!("enrol-pin"),
                             enter_label: t!("next"),
                             wrong: wanting().is_some(),
-                            oninput: move |digits| {
-                                wanting.set(None);
-                                pin.set(digits);
-                            },
+                            oninput: move |()| wanting.set(None),
                             onenter: move |()| next(),
                         }
                     },
@@ -243,11 +240,10 @@ pub fn Enrol(
                             }
                         }
                         PinPad {
-                            value: again(),
+                            value: again,
                             label: t!("enrol-pin-again"),
                             enter_label: t!("enrol-finish"),
                             busy: busy(),
-                            oninput: move |digits| again.set(digits),
                             onenter: move |()| next(),
                         }
                     },

@@ -131,16 +131,13 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
                 }
                 div { onmounted: move |_| browser::focus("pin"),
                     PinPad {
-                        value: pin(),
+                        value: pin,
                         label: t!("unlock-prompt"),
                         enter_label: t!("unlock"),
                         busy: busy(),
                         disabled: wait.is_some(),
                         wrong: refusal().is_some(),
-                        oninput: move |digits| {
-                            refusal.set(None);
-                            pin.set(digits);
-                        },
+                        oninput: move |()| refusal.set(None),
                         onenter: unlock,
                     }
                 }
