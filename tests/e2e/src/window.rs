@@ -233,7 +233,18 @@ impl<'d> Window<'d> {
     /// # Errors
     /// When it does not appear.
     pub async fn text(&self, id: &str) -> anyhow::Result<String> {
-        Ok(self.get(id).await?.text().await?)
+        self.get(id).await?;
+        Ok(self.shown(id).await?.unwrap_or_default())
+    }
+
+    /// The text of the element with this test id as the page draws it, clipped or not; WebDriver's own
+    /// answer is empty for a text that is cut after some lines.
+    async fn shown(&self, id: &str) -> anyhow::Result<Option<String>> {
+        let script = "const all = [...document.querySelectorAll(`[data-testid=\"${arguments[0]}\"]`)]; \
+            const seen = all.find(element => element.getClientRects().length > 0); \
+            return seen ? seen.innerText : null";
+        let text = self.client()?.execute(script, vec![json!(id)]).await?;
+        Ok(text.as_str().map(str::to_owned))
     }
 
     /// What stands in the field with this test id.
@@ -257,9 +268,8 @@ impl<'d> Window<'d> {
     /// # Errors
     /// When it does not come to fit; says what it was last.
     pub async fn wait_text(&self, id: &str, fits: impl Fn(&str) -> bool) -> anyhow::Result<String> {
-        let css = format!("[data-testid=\"{id}\"]");
         let waited = until(&format!("the text of {id}"), || async {
-            let text = self.client()?.find(Locator::Css(&css)).await?.text().await?;
+            let text = self.shown(id).await?.unwrap_or_default();
             if fits(&text) { Ok(Some(text)) } else { anyhow::bail!("it is {text:?}") }
         })
         .await;
