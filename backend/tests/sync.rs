@@ -293,6 +293,18 @@ async fn a_disabled_officers_finished_work_is_taken_in_before_access_ends() {
 }
 
 #[tokio::test]
+async fn any_time_that_a_device_says_is_taken() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    for device_ms in [i64::MIN, i64::MAX, 0] {
+        let event = officer.event(captured(new_client(), "Reloj loco"));
+        let body = format!(r#"{{"events":[{}],"device_ms":{device_ms}}}"#, event.text);
+        let response = officer.caller.post_bytes("/api/sync/push", body).await;
+        assert_eq!(response.status(), 200, "{device_ms}");
+    }
+}
+
+#[tokio::test]
 async fn sync_needs_an_enrolled_device() {
     let server = Server::with_model().await;
     let officer = server.caller("officer").await;

@@ -84,7 +84,17 @@ impl Throttle {
 fn subjects(name: &str, address: IpAddr) -> [Subject; 2] {
     // Names nobody has are counted too; a long one is cut so that they cost no memory.
     let name: String = crate::store::user_key(name).chars().take(64).collect();
+    let address = whose(address);
     [Subject::From(address, Some(name)), Subject::From(address, None)]
+}
+
+/// The address that stands for whoever has it. A line with IPv6 has a whole /64 to itself, so trying
+/// another address of it is trying again.
+fn whose(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
+        v4 => v4,
+    }
 }
 
 fn make_room(counters: &mut HashMap<Subject, Counter>, now: Millis) {
@@ -148,6 +158,21 @@ mod tests {
             throttle.wrong("eva", here(), 0);
         }
         assert_eq!(throttle.wait_s("ana", here(), 0), Some(2), "six wrong ones from this address");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_addresses_counts_as_one() {
+        let throttle = Throttle::new(limits());
+        for host in 1..=3u16 {
+            throttle.wrong("ana", IpAddr::from([0x2001, 0xdb8, 0, 7, host, 0, 0, host]), 0);
+        }
+        assert_eq!(throttle.wait_s("ana", IpAddr::from([0x2001, 0xdb8, 0, 7, 9, 9, 9, 9]), 0), Some(2));
+        assert_eq!(throttle.wait_s("ana", IpAddr::from([0x2001, 0xdb8, 0, 8, 1, 0, 0, 1]), 0), None);
+        for _ in 0..3 {
+            throttle.wrong("eva", here(), 0);
+        }
+        // The same IPv4 address as a dual-stack listener shows it.
+        assert_eq!(throttle.wait_s("eva", "::ffff:127.0.0.1".parse().unwrap(), 0), Some(2));
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Sync {
                 }
             }
         }
-        if drift_ms.abs() > vereda_domain::hlc::MAX_DRIFT_MS {
+        if drift_ms.saturating_abs() > vereda_domain::hlc::MAX_DRIFT_MS {
             tracing::warn!(device = %pusher.device, drift_ms, "the device's clock is more than a day off");
         }
     }
