@@ -19,6 +19,8 @@ use vereda_domain::{DeviceId, Millis};
 
 /// A token is renewed so long before it ends.
 const RENEW_BEFORE: Duration = Duration::from_secs(30);
+/// A token is renewed after this at the latest.
+const LONGEST_TOKEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One user at work.
 pub(crate) struct Session {
@@ -183,7 +185,7 @@ impl Session {
             self.read(|db| meta::get(db, &meta::REFRESH_TOKEN)).await?.ok_or(DeviceError::SessionExpired)?;
         let session = server.refresh(&refresh).await?;
         let token = session.access_token.clone();
-        let until = ends(&session);
+        let until = ends(session.expires_in_s);
         self.keep(session).await?;
         *access = Some(Access { token: token.clone(), until });
         Ok(token)
@@ -192,7 +194,7 @@ impl Session {
     /// Takes over a session that a sign-in with the password gave.
     pub(crate) async fn signed_in(self: &Arc<Self>, session: ServerSession) -> Result<()> {
         let mut access = self.access.lock().await;
-        let (token, until) = (session.access_token.clone(), ends(&session));
+        let (token, until) = (session.access_token.clone(), ends(session.expires_in_s));
         self.keep(session).await?;
         *access = Some(Access { token, until });
         Ok(())
@@ -242,8 +244,10 @@ pub(crate) fn keep(db: &Connection, identity: &Identity, session: &ServerSession
     )
 }
 
-fn ends(session: &ServerSession) -> Instant {
-    Instant::now() + Duration::from_secs(session.expires_in_s).saturating_sub(RENEW_BEFORE)
+/// When to renew a token that is said to hold so long. Whatever a server says, not after a day: a
+/// time beyond what the clock can hold would end the engine.
+fn ends(expires_in_s: u64) -> Instant {
+    Instant::now() + Duration::from_secs(expires_in_s).min(LONGEST_TOKEN).saturating_sub(RENEW_BEFORE)
 }
 
 /// What the server is told of this machine.
@@ -279,5 +283,18 @@ pub(crate) fn lock_folder(folder: &Path) -> Result<std::fs::File> {
                 return Ok(file);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_life_that_a_server_gives_a_token_has_an_end() {
+        let now = Instant::now();
+        assert!(ends(u64::MAX) > now && ends(u64::MAX) < now + 2 * LONGEST_TOKEN);
+        assert!(ends(600) < now + Duration::from_secs(600));
+        assert!(ends(0) <= Instant::now());
     }
 }

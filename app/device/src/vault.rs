@@ -27,6 +27,8 @@ const FORMAT: u32 = 1;
 const FILE: &str = "vault.json";
 /// argon2id: 64 MiB, two passes; above OWASP's minimum (19 MiB, two passes).
 const KDF: Kdf = Kdf { m_kib: 64 * 1024, passes: 2, lanes: 1 };
+/// The most that a file may ask for.
+const MOST: Kdf = Kdf { m_kib: 512 * 1024, passes: 16, lanes: 8 };
 
 /// A store's key: 256 bits, given to SQLCipher as they are.
 pub(crate) type StoreKey = Zeroizing<[u8; 32]>;
@@ -294,6 +296,10 @@ fn aad(id: &Uuid, user: &UserView, device: DeviceId) -> String {
 }
 
 fn kek(kdf: &Kdf, salt: &[u8], secret: &[u8], id: &Uuid, pin: &str) -> Result<Zeroizing<[u8; 32]>> {
+    // A damaged file must not make the app ask for more memory than there is: that ends it.
+    if kdf.m_kib > MOST.m_kib || kdf.passes > MOST.passes || kdf.lanes > MOST.lanes {
+        return Err(DeviceError::StoreDamaged(format!("{FILE}: it asks for too much memory or time")));
+    }
     let params = Params::new(kdf.m_kib, kdf.passes, kdf.lanes, Some(32))
         .map_err(|error| DeviceError::StoreDamaged(format!("{FILE}: {error}")))?;
     let mut stretched = Zeroizing::new([0u8; 32]);
@@ -392,6 +398,17 @@ mod tests {
         vault.write().unwrap();
         assert!(vault.open(&keys, "274913", 0).is_err());
         assert_eq!(Vault::read(folder.path()).unwrap().unwrap().document.failed, 1);
+    }
+
+    #[test]
+    fn a_vault_that_asks_for_all_memory_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = keys();
+        Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        let mut vault = Vault::read(folder.path()).unwrap().unwrap();
+        vault.document.kdf.m_kib = u32::MAX;
+        vault.write().unwrap();
+        assert!(matches!(vault.open(&keys, "274913", 0), Err(DeviceError::StoreDamaged(_))));
     }
 
     #[test]

@@ -12,6 +12,11 @@ use vereda_domain::hlc::Clock;
 use vereda_domain::record::{self, RecordKey};
 use vereda_domain::{AssessmentId, ClientId, Millis};
 
+/// The most that one push carries: little enough for a slow network, and what was sent before it
+/// broke down need not be sent again.
+pub(crate) const BATCH_BYTES: usize = 256 * 1024;
+const _: () = assert!(BATCH_BYTES <= MAX_PUSH_BYTES && BATCH_BYTES > MAX_EVENT_BYTES + 1024);
+
 /// `status` of an event.
 pub(crate) const WAITING: i64 = 0;
 const STORED: i64 = 1;
@@ -136,7 +141,7 @@ pub(crate) fn batch(db: &Connection) -> Result<Vec<Box<RawValue>>> {
     while let Some(row) = rows.next()? {
         let text: String = row.get(0)?;
         bytes += text.len() + 1;
-        if bytes > MAX_PUSH_BYTES && !batch.is_empty() {
+        if bytes > BATCH_BYTES && !batch.is_empty() {
             break;
         }
         batch.push(RawValue::from_string(text)?);

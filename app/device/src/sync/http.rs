@@ -1,6 +1,7 @@
 //! The server, as HTTP: addresses, requests, and what its answers mean.
 
 use crate::error::{DeviceError, Result};
+use crate::store::chain::BATCH_BYTES;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -14,6 +15,13 @@ use vereda_domain::event::ChainHead;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Between two pieces of an answer: a slow network is waited for as long as something arrives.
 const SILENCE: Duration = Duration::from_secs(30);
+/// For a push, from its first byte to the answer's: sending it may take long, and reqwest's own
+/// `read_timeout` runs while a body is sent, which would end every push that a slow network cannot
+/// carry within it, again and again. So both limits are kept here.
+const UPLOAD: Duration = Duration::from_secs(5 * 60);
+/// The slowest network on which a full push gets through, in bytes a second.
+const SLOWEST: u64 = 1024;
+const _: () = assert!(BATCH_BYTES as u64 <= SLOWEST * UPLOAD.as_secs());
 /// For the first, small question.
 const FIRST: Duration = Duration::from_secs(10);
 /// The largest answer, bundles apart.
@@ -24,7 +32,6 @@ pub(crate) fn client(version: &str) -> Result<Client> {
     trust(Client::builder())
         .user_agent(format!("vereda-device/{version}"))
         .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| DeviceError::Internal(format!("no HTTP client: {}", whole(&error))))
@@ -146,7 +153,8 @@ impl Server {
     }
 
     pub(crate) async fn push(&self, token: &str, push: &Push) -> Result<Pushed> {
-        answer(self.client.post(self.url("/api/sync/push")).bearer_auth(token).json(push)).await
+        let request = self.client.post(self.url("/api/sync/push")).bearer_auth(token).json(push);
+        read(checked_within(request, UPLOAD).await?).await
     }
 
     pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32) -> Result<Pulled> {
@@ -175,7 +183,10 @@ impl Server {
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
-    let response = checked(request).await?;
+    read(checked(request).await?).await
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T> {
     let bytes = body(response, MAX_ANSWER).await?;
     serde_json::from_slice(&bytes).map_err(|error| {
         DeviceError::Server(format!("its answer cannot be read ({:?} error)", error.classify()))
@@ -184,7 +195,11 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
 
 /// Sends, and turns every status but success into an error.
 async fn checked(request: RequestBuilder) -> Result<Response> {
-    let response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
+    checked_within(request, SILENCE).await
+}
+
+async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Response> {
+    let response = within(limit, request.header(header::ACCEPT, "application/json").send()).await?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -204,13 +219,20 @@ async fn checked(request: RequestBuilder) -> Result<Response> {
 
 async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    while let Some(chunk) = within(SILENCE, response.chunk()).await? {
         if bytes.len() + chunk.len() > limit {
             return Err(DeviceError::Server(format!("its answer is larger than {limit} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = reqwest::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done.map_err(failed),
+        Err(_) => Err(DeviceError::Unreachable(format!("nothing came for {} s", limit.as_secs()))),
+    }
 }
 
 fn failed(error: reqwest::Error) -> DeviceError {
@@ -259,6 +281,24 @@ mod tests {
         for typed in ["http://vereda.example.org", "http://10.0.0.1", "http://127.0.0.1.example.org"] {
             assert!(matches!(address(typed), Err(DeviceError::InsecureAddress)), "{typed}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_everything_and_answers_nothing_is_left() {
+        use tokio::io::AsyncReadExt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let silent = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut taken = Vec::new();
+            stream.read_to_end(&mut taken).await.unwrap();
+            taken.len()
+        });
+        let request = client("test").unwrap().post(url).body(vec![b'x'; 100_000]);
+        let answer = checked_within(request, Duration::from_millis(200)).await;
+        assert!(matches!(answer, Err(DeviceError::Unreachable(_))), "{answer:?}");
+        // The connection is given up, not kept waiting.
+        assert!(silent.await.unwrap() > 100_000);
     }
 
     #[test]

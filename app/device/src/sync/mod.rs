@@ -96,7 +96,7 @@ async fn one(session: &Arc<Session>, failures: u32) -> Result<()> {
     let note = match &result {
         Err(error) => Some((error.code(), error.to_string())),
         Ok(()) => match (stats.drift_ms, stats.model_refused.take()) {
-            (Some(drift_ms), _) if drift_ms.abs() > MAX_DRIFT_MS => {
+            (Some(drift_ms), _) if drift_ms.saturating_abs() > MAX_DRIFT_MS => {
                 let error = DeviceError::ClockOff { drift_ms };
                 Some((error.code(), error.to_string()))
             }
