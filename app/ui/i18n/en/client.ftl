@@ -63,7 +63,9 @@ duplicate-open = This is the same person: open
 consent-title = Consent to data use
 consent-text =
     I allow the institution to use my personal data (name, document, phone, place and what I answer in the interview) to assess my loan application and to follow up on the loan.
+
     I know that an automatic assessment estimates the risk and that a person takes the decision.
+
     I can ask at any time to be shown my data, to have it corrected, or to have it deleted where the law allows, and I can withdraw this consent.
 consent-version = Text { $version }. Recorded with the date { $date }.
 consent-given = I read the text to the client and they agree

@@ -24,7 +24,7 @@ client-draft-discard-means = Se borran las respuestas de esta entrevista. El cli
 client-draft-discarded = Entrevista descartada
 # Conflictos.
 conflict-title = { $field }: dos valores distintos
-conflict-says = Vale «{ $holds }». { $actor } escribió «{ $lost }» sin conocerlo ({ $time }).
+conflict-says = Vale «{ $holds }». { $actor } escribió «{ $lost }» sin saberlo ({ $time }).
 conflict-keep = Conservar { $value }
 conflict-use = Usar { $value }
 conflict-settled = Conflicto resuelto
@@ -63,7 +63,9 @@ duplicate-open = Es la misma persona: abrir
 consent-title = Autorización de datos
 consent-text =
     Autorizo a la institución a usar mis datos personales (nombre, documento, teléfono, lugar y lo que responda en la entrevista) para evaluar mi solicitud de crédito y hacer seguimiento del préstamo.
+
     Sé que una evaluación automática estima el riesgo y que una persona toma la decisión.
+
     Puedo pedir en cualquier momento que me muestren mis datos, que los corrijan o que los borren cuando la ley lo permita, y puedo retirar esta autorización.
 consent-version = Texto { $version }. Se registra con fecha { $date }.
 consent-given = Leí el texto al cliente y está de acuerdo

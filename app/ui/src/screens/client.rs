@@ -113,7 +113,7 @@ fn Last(last: LastScore, scores: Vec<LastScore>) -> Element {
     let (first, count) = (scores.first().cloned(), scores.len());
     rsx! {
         Panel { testid: "client-score", class: "score-panel",
-            div { class: "score-head",
+            div { class: "last-score",
                 Badge { group: last.group }
                 div { class: "row-body",
                     p { class: "row-title", {fmt::in_hundred(lang, last.probability)} }

@@ -23,6 +23,8 @@ use vereda_domain::gateway::{
 
 /// Of a row, in pixels at 100 % text size.
 const ROW: f64 = 96.0;
+/// The same where the parts of a row stand below each other.
+const ROW_STACKED: f64 = 148.0;
 /// A search begins when nothing was typed for so many milliseconds.
 const PAUSE: i32 = 120;
 
@@ -155,6 +157,7 @@ pub fn ClientList() -> Element {
     let row = use_callback(move |index: usize| rsx! { Row { index, open } });
     let drafts = if searching || choosing { Vec::new() } else { (drafts.data)().unwrap_or_default() };
     let total = (pages.total)();
+    let row_height = if stacked(app) { ROW_STACKED } else { ROW };
     let error = trouble().or((pages.error)());
     rsx! {
         Search { officer }
@@ -186,7 +189,7 @@ pub fn ClientList() -> Element {
             Some(total) => rsx! {
                 WindowedList {
                     total,
-                    row_height: ROW,
+                    row_height,
                     label: t!("portfolio-clients"),
                     testid: "client-list",
                     kept: clients.scrolled,
@@ -216,7 +219,6 @@ pub fn ClientList() -> Element {
                     Button {
                         label: t!("new-client"),
                         testid: "new-client",
-                        icon: Icon::UserPlus,
                         look: Look::Primary,
                         onclick: move |()| {
                             clients.choosing.set(false);
@@ -335,6 +337,11 @@ fn Drafts(drafts: Vec<DraftRow>) -> Element {
     }
 }
 
+/// Whether the badge stands below the name, as large text needs it on a phone.
+fn stacked(app: App) -> bool {
+    app.settings().text_percent >= 150 && !(app.wide)()
+}
+
 /// Whom the screen beside the list is about.
 fn current(route: Route) -> Option<ClientId> {
     match route {
@@ -350,7 +357,7 @@ fn Row(index: usize, open: Callback<ClientId>) -> Element {
     let found: Option<ClientRow> = clients.pages.rows.read().get(&index).cloned();
     let Some(row) = found else {
         return rsx! {
-            div { class: "client-row", aria_hidden: true, span { class: "ghost" } }
+            div { class: "client-row", "aria-hidden": "true", span { class: "ghost" } }
         };
     };
     let lang = lang();
@@ -359,6 +366,7 @@ fn Row(index: usize, open: Callback<ClientId>) -> Element {
     rsx! {
         button {
             class: "client-row",
+            "data-stacked": stacked(app),
             r#type: "button",
             aria_current: opened.then_some("true"),
             "data-testid": "client-row-{row.id}",
