@@ -64,7 +64,8 @@ pub fn PinPad(
                         event.prevent_default();
                         rub();
                     }
-                    Key::Enter => {
+                    // Otherwise it presses the key that has the focus.
+                    Key::Enter if open && value.peek().len() >= LEAST_DIGITS => {
                         event.prevent_default();
                         enter();
                     }

@@ -126,8 +126,15 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
                 ErrorPanel { error }
             }
             div { class: "gate-body gate-center",
-                p { class: "gate-prompt", role: "alert", "data-testid": "unlock-message", "data-bad": said.is_some(),
-                    {said.clone().unwrap_or_else(|| t!("unlock-prompt"))}
+                p { class: "gate-prompt", role: "alert", "data-bad": said.is_some(),
+                    match said {
+                        Some(said) => rsx! {
+                            span { "data-testid": "unlock-message", "{said}" }
+                        },
+                        None => rsx! {
+                            span { {t!("unlock-prompt")} }
+                        },
+                    }
                 }
                 div { onmounted: move |_| browser::focus("pin"),
                     PinPad {
