@@ -127,7 +127,7 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
             }
             div { class: "gate-body gate-center",
                 p { class: "gate-prompt", role: "alert", "data-bad": said.is_some(),
-                    match said {
+                    match said.clone() {
                         Some(said) => rsx! {
                             span { "data-testid": "unlock-message", "{said}" }
                         },
