@@ -210,7 +210,8 @@ mod real {
                 return;
             };
             let lang = document.document_element().and_then(|root| root.get_attribute("lang"));
-            let lang = if lang.as_deref() == Some("en") { crate::i18n::Lang::En } else { crate::i18n::Lang::Es };
+            let lang =
+                if lang.as_deref() == Some("en") { crate::i18n::Lang::En } else { crate::i18n::Lang::Es };
             notice.set_class_name("crashed");
             let _ = notice.set_attribute("role", "alert");
             let _ = notice.set_attribute("data-testid", "crashed");
