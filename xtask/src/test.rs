@@ -27,12 +27,19 @@ pub fn run() -> Result<()> {
         .context("starting cargo test")?;
     let lines = BufReader::new(child.stdout.take().context("cargo test has no output")?);
     let mut sum = Sum::default();
+    let mut culprits = Vec::new();
     for line in lines.split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         sum.take(&line);
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            culprits.push(name.to_owned());
+        }
         writeln!(std::io::stdout().lock(), "{line}")?;
     }
     let status = child.wait()?;
+    for name in culprits {
+        println!("failed: {name}");
+    }
     if sum.ignored > 0 {
         println!("{} ignored", sum.ignored);
     }
