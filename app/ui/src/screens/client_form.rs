@@ -73,27 +73,29 @@ fn go_to_first(problems: &Problems) -> bool {
 
 /// The four fields.
 #[component]
-fn Fields(values: ClientFields, problems: Problems, oninput: EventHandler<(ClientField, String)>) -> Element {
+fn Fields(
+    values: Signal<ClientFields>,
+    problems: Signal<Problems>,
+    /// What stands under the name and the document: who this might already be.
+    #[props(default)]
+    after_document: Option<Element>,
+) -> Element {
+    let mut after_document = after_document;
     rsx! {
         for field in ClientField::ALL {
-            Field {
-                key: "{field.as_str()}",
-                field,
-                value: values.get(&field).cloned().unwrap_or_default(),
-                problem: problems.get(&field).copied(),
-                oninput,
+            Field { key: "{field.as_str()}", field, values, problems }
+            if field == ClientField::Document {
+                {after_document.take()}
             }
         }
     }
 }
 
 #[component]
-fn Field(
-    field: ClientField,
-    value: String,
-    problem: Option<ClientProblem>,
-    oninput: EventHandler<(ClientField, String)>,
-) -> Element {
+fn Field(field: ClientField, values: Signal<ClientFields>, problems: Signal<Problems>) -> Element {
+    let (mut values, mut problems) = (values, problems);
+    let value = values.read().get(&field).cloned().unwrap_or_default();
+    let problem = problems.read().get(&field).copied();
     let i18n = here();
     let id = format!("client-{}", field.as_str());
     let kind = match field {
@@ -111,7 +113,20 @@ fn Field(
             optional: matches!(field, ClientField::Phone | ClientField::Place),
             kind,
             value,
-            oninput: move |text| oninput.call((field, text)),
+            oninput: move |text: String| {
+                // A message goes once what it asked for is there.
+                if check(field, &text).is_ok() {
+                    problems.write().remove(&field);
+                }
+                values.write().insert(field, text);
+            },
+            // One that was left empty is asked for when the form is sent.
+            onblur: move |()| {
+                let text = values.peek().get(&field).cloned().unwrap_or_default();
+                if let Some(problem) = check(field, &text).err().filter(|_| !text.is_empty()) {
+                    problems.write().insert(field, problem);
+                }
+            },
         }
     }
 }
@@ -207,18 +222,7 @@ pub fn NewClient() -> Element {
                 }
             },
             div { class: "form",
-                Fields {
-                    values: values(),
-                    problems: problems(),
-                    oninput: move |(field, value): (ClientField, String)| {
-                        // A message goes once what it asked for is there; a new one comes when leaving.
-                        if check(field, &value).is_ok() {
-                            problems.write().remove(&field);
-                        }
-                        values.write().insert(field, value);
-                    },
-                }
-                Duplicates { found }
+                Fields { values, problems, after_document: rsx! { Duplicates { found } } }
                 ConsentField {
                     agreed: agreed(),
                     missing: consent_missing(),
@@ -362,7 +366,7 @@ fn EditForm(view: ClientView) -> Element {
     let id = view.row.id;
     // What it was when the form was opened: a change that arrives meanwhile is not typed over.
     let before = use_hook(|| fields_of(&view));
-    let mut values = use_signal(|| before.clone());
+    let values = use_signal(|| before.clone());
     let mut problems = use_signal(Problems::new);
     let mut error = use_signal(|| None::<GatewayError>);
     let mut busy = use_signal(|| false);
@@ -415,16 +419,7 @@ fn EditForm(view: ClientView) -> Element {
                 if !view.editable {
                     Notice { testid: "client-not-editable", p { {t!("client-not-editable")} } }
                 }
-                Fields {
-                    values: values(),
-                    problems: problems(),
-                    oninput: move |(field, value): (ClientField, String)| {
-                        if check(field, &value).is_ok() {
-                            problems.write().remove(&field);
-                        }
-                        values.write().insert(field, value);
-                    },
-                }
+                Fields { values, problems }
                 if let Some(error) = error() {
                     ErrorPanel { error }
                 }
