@@ -188,6 +188,9 @@ impl<'d> Window<'d> {
             if !element.is_enabled().await? {
                 return Ok(None);
             }
+            // WebDriver scrolls only until the element touches the view, where a bar may cover it.
+            let centre = "arguments[0].scrollIntoView({block: 'center'})";
+            self.client()?.execute(centre, vec![serde_json::to_value(&element)?]).await?;
             element.click().await?;
             Ok(Some(()))
         })
@@ -203,8 +206,8 @@ impl<'d> Window<'d> {
     /// # Errors
     /// When it does not appear or does not take keys.
     pub async fn enter(&self, id: &str, text: &str) -> anyhow::Result<()> {
+        self.click(id).await?;
         let element = self.get(id).await?;
-        element.click().await?;
         // Select all and type over it, as a person does.
         element.send_keys("\u{e009}a\u{e000}").await?;
         element.send_keys(text).await?;
