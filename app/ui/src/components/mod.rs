@@ -1,4 +1,4 @@
-//! What screens are made of: behaviour and roles here, looks in `assets/app.css` by class.
+//! What screens are made of: behaviour and roles here, looks in `assets/*.css` by class.
 
 mod basics;
 mod dialog;
