@@ -1,7 +1,7 @@
 //! The store as files: keys, damage, schemas, projections.
 
 use super::*;
-use crate::store::{FILE, OpenMode, Store, chain, drafts, project, remote};
+use crate::store::{FILE, OpenMode, Store, chain, drafts, meta, project, remote};
 use rusqlite::Connection;
 use vereda_domain::api::{Change, EventOutcome, EventResult, Pulled, Receipt};
 use vereda_domain::event::{ChainHead, Event, Hash};
@@ -291,4 +291,46 @@ async fn a_full_disk_is_said_to_be_and_costs_nothing_that_was_acknowledged() {
     assert_eq!(device.app.portfolio(everybody).await.unwrap().total, kept + 1);
     let view = device.app.sync().await.unwrap();
     assert_eq!(view.line.waiting, u64::from(kept) + 1);
+}
+
+/// Every file under a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_holds_anything_of_a_client_in_the_clear_at_work_or_at_rest() {
+    let (device, session) = Device::ready().await;
+    let view = device.app.create_client(new_client("Zenaida Irrepetible", "918273645")).await.unwrap();
+    let interview = device.app.start_interview(ClientRequest { client: view.row.id }).await.unwrap();
+    fill(&device.app, interview.id, &answers(&scorecard())).await;
+    session.store.write(|db| meta::set(db, &meta::REFRESH_TOKEN, &"gastada-7f3a".to_owned())).unwrap();
+    let secrets = ["Irrepetible", "irrepetible", "918273645", "gastada-7f3a", "Vereda El Salado", "amount"];
+    let look = |when: &str| {
+        let files = files(device.folder.path());
+        assert!(files.iter().any(|path| path.ends_with(FILE)), "the store is looked at");
+        for path in files {
+            let bytes = match std::fs::read(&path) {
+                // A log that went with the last connection.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !path.ends_with(FILE) => {
+                    continue;
+                }
+                bytes => bytes.unwrap(),
+            };
+            for secret in secrets {
+                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!found, "{secret} is in {} {when}", path.display());
+            }
+            assert!(!bytes.starts_with(b"SQLite format 3"), "{} {when}", path.display());
+        }
+    };
+    look("while the store is open, its write-ahead log included");
+    drop(session);
+    device.app.lock().await.unwrap();
+    look("after locking");
 }
