@@ -60,13 +60,13 @@ impl Window<'_> {
         self.home().await
     }
 
-    /// Unlocks with the PIN.
+    /// Unlocks with the PIN; the app shows where the officer was.
     ///
     /// # Errors
     /// When a step cannot be taken.
     pub async fn unlock(&self) -> Result<()> {
         self.pin(PIN).await?;
-        self.home().await
+        self.gone("pin-pad").await
     }
 
     /// Waits for the first screen after unlocking.

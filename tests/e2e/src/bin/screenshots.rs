@@ -90,7 +90,7 @@ async fn desk(server: &Server, manager: &SignIn) -> Result<()> {
             let name = |screen: &str| format!("desktop-{language}-{theme}-{screen}");
             let screens = [
                 ("review", format!("/review/{}", text(&row["assessment"])), "review-detail-model-sha"),
-                ("client", format!("/client/{}", text(&row["client"])), "spark"),
+                ("client", format!("/client/{}", text(&row["client"])), "client-data"),
                 ("model", "/model".to_owned(), "model-active"),
                 ("sync", "/sync".to_owned(), "sync-state"),
             ];
