@@ -151,7 +151,7 @@ impl App {
             let pin = Zeroizing::new(request.pin);
             let (vault, key) = app.open_vault(vault, &pin)?;
             app.0.close();
-            app.start(vault, &key)
+            app.start(vault, &key, None)
         })
         .await?;
         self.status_now().await
@@ -163,7 +163,7 @@ impl App {
     }
 
     /// Opens a user's store and starts what runs while it is open. Called where blocking is allowed.
-    fn start(&self, vault: Vault, key: &StoreKey) -> Result<Arc<Session>> {
+    fn start(&self, vault: Vault, key: &StoreKey, signed_in: Option<&ServerSession>) -> Result<Arc<Session>> {
         let inner = &self.0;
         let user = vault.user().id;
         let folder = inner.folders.user(user);
@@ -182,6 +182,9 @@ impl App {
             platform: inner.config.platform.clone(),
         };
         let session = Arc::new(Session::new(parts, requests)?);
+        if let Some(signed_in) = signed_in {
+            session.begin_signed_in(signed_in)?;
+        }
         inner.folders.set_last_user(user)?;
         let runtime = tokio::runtime::Handle::current();
         let tasks = [
@@ -255,15 +258,12 @@ impl App {
                 None => app.create(&identity, &server_session, &pin)?,
             };
             app.0.close();
-            app.start(vault, &key)
+            app.start(vault, &key, Some(&server_session))
         })
         .await;
-        match started {
-            Ok(started) => started.signed_in(session).await?,
-            Err(error) => {
-                give_up(&server, &session).await;
-                return Err(error);
-            }
+        if let Err(error) = started {
+            give_up(&server, &session).await;
+            return Err(error);
         }
         self.status_now().await
     }

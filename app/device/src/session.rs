@@ -200,7 +200,22 @@ impl Session {
         Ok(())
     }
 
+    /// As [`Session::signed_in`], before the sync engine starts: were it to start first, it could
+    /// exchange the stored refresh token while this one is on its way, and the older of the two would
+    /// be kept. Called where blocking is allowed.
+    pub(crate) fn begin_signed_in(&self, session: &ServerSession) -> Result<()> {
+        self.take_over(session)?;
+        let (token, until) = (session.access_token.clone(), ends(session.expires_in_s));
+        *self.access.blocking_lock() = Some(Access { token, until });
+        Ok(())
+    }
+
     async fn keep(self: &Arc<Self>, session: ServerSession) -> Result<()> {
+        self.blocking(move |this| this.take_over(&session)).await
+    }
+
+    /// Writes what the server gave, and brings what is known of the user up to date.
+    fn take_over(&self, session: &ServerSession) -> Result<()> {
         let old = self.identity();
         if session.user.id != old.me() {
             return Err(DeviceError::Server("it answered with another user's session".into()));
@@ -209,19 +224,12 @@ impl Session {
         let changed = identity != *old;
         // Another branch or role sees other records: from the beginning.
         let moved = identity.branch_id() != old.branch_id() || identity.user.role != old.user.role;
-        let kept = identity.clone();
-        self.blocking(move |this| {
-            this.store.write(|db| {
-                keep(db, &kept, &session)?;
-                if moved { meta::clear(db, &meta::CURSOR) } else { Ok(()) }
-            })?;
-            if changed {
-                this.vault.lock().unwrap_or_else(PoisonError::into_inner).set_user(&kept.view())?;
-            }
-            Ok(())
-        })
-        .await?;
+        self.store.write(|db| {
+            keep(db, &identity, session)?;
+            if moved { meta::clear(db, &meta::CURSOR) } else { Ok(()) }
+        })?;
         if changed {
+            self.vault.lock().unwrap_or_else(PoisonError::into_inner).set_user(&identity.view())?;
             *self.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
             self.board.bump();
         }

@@ -169,14 +169,17 @@ impl Device {
     /// Waits, as the screens do, until the line is as expected.
     pub async fn until(&self, expected: impl Fn(&SyncLine) -> bool) -> SyncLine {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
-        let mut since = 0;
+        let (mut since, mut last) = (0, None);
         loop {
             let watch = self.app.watch(WatchRequest { since });
-            let seen = tokio::time::timeout_at(patience, watch).await.expect("it never came").unwrap();
+            let Ok(seen) = tokio::time::timeout_at(patience, watch).await else {
+                panic!("it never came; last seen: {last:#?}; {:#?}", self.app.sync().await);
+            };
+            let seen = seen.unwrap();
             if expected(&seen.sync) {
                 return seen.sync;
             }
-            since = seen.revision;
+            (since, last) = (seen.revision, Some(seen.sync));
         }
     }
 
