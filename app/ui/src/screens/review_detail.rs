@@ -1,13 +1,14 @@
 //! One assessment as a manager reads it before deciding: what came out, whether the server agrees, why,
 //! from what, by which model, and what has happened to it.
 
+use super::result::bars;
 use super::review::use_desk;
 use super::review_decide::{DecideDialog, decision_key};
 use super::review_list::{HelpButton, decided_key};
 use crate::browser;
 use crate::components::{
-    Badge, Button, ErrorPanel, Fact, Glyph, GroupScale, Icon, IconButton, Look, Notice, Panel, ReasonBar,
-    ReasonBars, Tone, Waiting,
+    Badge, Button, ErrorPanel, Fact, Glyph, GroupScale, Icon, IconButton, Look, Notice, Panel, ReasonBars,
+    Tone, Waiting,
 };
 use crate::fmt;
 use crate::i18n::{I18n, Lang, here, lang};
@@ -400,22 +401,6 @@ pub fn happened(i18n: I18n, lang: Lang, item: &TimelineItem) -> String {
             &[],
         ),
     }
-}
-
-/// The reasons as bars, each with the answer it speaks of.
-fn bars(i18n: I18n, lang: Lang, view: &AssessmentView) -> Vec<ReasonBar> {
-    let of = |name: &str| view.schema.features.iter().find(|feature| feature.name == name);
-    let bar = |reason: &vereda_scoring::Reason| {
-        let feature = of(&reason.feature);
-        let given = view.assessment.inputs.get(&reason.feature);
-        ReasonBar {
-            label: feature.map_or(reason.feature.as_str(), |f| lang.pick(&f.label)).to_owned(),
-            answer: feature.map(|f| answer(i18n, lang, &view.schema, f, given)).unwrap_or_default(),
-            sentence: lang.pick(&reason.text).to_owned(),
-            weight: reason.contribution,
-        }
-    };
-    view.assessment.score.reasons.iter().map(bar).collect()
 }
 
 /// An answer as it is read: with its unit, or the option's own words.
