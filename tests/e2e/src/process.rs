@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -45,8 +46,16 @@ impl Program {
     /// # Errors
     /// When it ends, or says nothing within the limit.
     pub async fn line(&mut self) -> anyhow::Result<String> {
+        self.line_within(crate::LIMIT).await
+    }
+
+    /// The next line it prints, if that comes within this limit.
+    ///
+    /// # Errors
+    /// When it ends, or says nothing within the limit.
+    pub async fn line_within(&mut self, limit: Duration) -> anyhow::Result<String> {
         let lines = self.lines.as_mut().context("the output is read elsewhere")?;
-        let line = tokio::time::timeout(crate::LIMIT, lines.next_line())
+        let line = tokio::time::timeout(limit, lines.next_line())
             .await
             .with_context(|| format!("{} said nothing", self.name))??;
         line.with_context(|| format!("{} ended without a word", self.name))
