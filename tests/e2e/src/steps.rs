@@ -1,7 +1,7 @@
 //! What people do in the app, step by step, as the tests, the pictures and the benchmarks share it.
 
-use crate::{Server, SignIn, Window, until};
-use anyhow::{Context as _, Result};
+use crate::{Server, SignIn, Window};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 /// The PIN that everybody uses here.
@@ -116,22 +116,19 @@ impl Window<'_> {
         self.click(&option).await
     }
 
-    /// Goes on through the form's steps until this question is shown.
+    /// Goes on through the form's sections until this question is shown.
     ///
     /// # Errors
     /// When the form ends without it.
     pub async fn to_question(&self, feature: &str) -> Result<()> {
-        let field = format!("field-{feature}");
-        until(&format!("the question {feature}"), || async {
-            if self.has(&field).await? {
-                return Ok(Some(()));
-            }
-            if self.has("section-next").await? {
-                self.click("section-next").await?;
-            }
-            Ok(None)
-        })
-        .await
+        self.get("interview").await?;
+        while !self.has(&format!("field-{feature}")).await? {
+            ensure!(self.has("section-next").await?, "the form ends without {feature}");
+            let before = self.text("section-title").await?;
+            self.click("section-next").await?;
+            self.wait_text("section-title", |title| title != before).await?;
+        }
+        Ok(())
     }
 
     /// Answers every question of [`ANSWERS`].
