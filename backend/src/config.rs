@@ -19,7 +19,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics and health listen; never for the outside.
     pub metrics_listen: SocketAddr,
-    /// The folder of the database and the keys.
+    /// The folder of the keys, and of the embedded database. Servers that share a PostgreSQL need
+    /// the same keys.
     pub data_dir: PathBuf,
     /// Whether a proxy that ends TLS stands in front. The last address of X-Forwarded-For is then
     /// taken as the client's; otherwise that header is ignored.
@@ -32,6 +33,26 @@ pub struct Config {
     pub sign_in: SignInLimits,
     /// What a request may take.
     pub limits: Limits,
+    /// Where everything is kept.
+    pub database: Database,
+}
+
+/// Where everything is kept.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgresql://user:password@host/name?sslmode=require`; empty for the SQLite in
+    /// [`Config::data_dir`]. Better given by the environment than by the file: it is a secret.
+    pub url: String,
+    /// The most connections to PostgreSQL.
+    pub connections: usize,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = if self.url.is_empty() { "SQLite" } else { "PostgreSQL" };
+        f.debug_struct("Database").field("kind", &kind).field("connections", &self.connections).finish()
+    }
 }
 
 /// What is logged.
@@ -114,7 +135,14 @@ impl Default for Config {
             tokens: Tokens::default(),
             sign_in: SignInLimits::default(),
             limits: Limits::default(),
+            database: Database::default(),
         }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Database { url: String::new(), connections: 16 }
     }
 }
 
@@ -225,6 +253,12 @@ impl Config {
         }
         if self.sign_in.first_delay_s == 0 || self.sign_in.max_delay_s < self.sign_in.first_delay_s {
             return refuse("`sign_in.first_delay_s` must be at least 1 and at most `sign_in.max_delay_s`");
+        }
+        if !self.database.url.is_empty() && !self.database.url.starts_with("postgres") {
+            return refuse("`database.url` must be empty (SQLite) or begin with postgresql://");
+        }
+        if self.database.connections == 0 {
+            return refuse("`database.connections` must not be 0");
         }
         if self.limits.readers == 0
             || self.limits.header_timeout_ms == 0

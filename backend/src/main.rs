@@ -155,10 +155,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             logging::init(&config.log)?;
             server::start(config).await?.until_signal().await?;
         }
-        Command::User { file, command } => user(&people(&file)?, command).await?,
-        Command::Branch { file, command } => branch(&people(&file)?, command).await?,
+        Command::User { file, command } => user(&people(&file).await?, command).await?,
+        Command::Branch { file, command } => branch(&people(&file).await?, command).await?,
         Command::Model { file, command: ModelCommand::Publish { bundle } } => {
-            let app = server::open(Config::load(file.config.as_deref())?)?;
+            let app = server::open(Config::load(file.config.as_deref())?).await?;
             let bytes = std::fs::read(&bundle).map_err(|source| ServerError::File {
                 doing: "read the bundle",
                 path: bundle,
@@ -181,8 +181,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn people(file: &ConfigFile) -> Result<People, ServerError> {
-    let app = server::open(Config::load(file.config.as_deref())?)?;
+async fn people(file: &ConfigFile) -> Result<People, ServerError> {
+    let app = server::open(Config::load(file.config.as_deref())?).await?;
     Ok(People::new(app.store.clone(), app.passwords.clone()))
 }
 

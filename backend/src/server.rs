@@ -1,6 +1,6 @@
 //! Starting and stopping.
 
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::error::ServerError;
 use crate::http::{App, Shared, metrics_router, router};
 use crate::identity::keys;
@@ -11,6 +11,7 @@ use crate::identity::tokens::Tokens;
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::store::Store;
+use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::sync::Sync;
 use axum::Router;
@@ -37,11 +38,10 @@ pub struct Running {
 ///
 /// # Errors
 /// See [`ServerError`].
-pub fn open(config: Config) -> Result<Shared, ServerError> {
+pub async fn open(config: Config) -> Result<Shared, ServerError> {
     config.check()?;
     keys::make_folder(&config.data_dir)?;
-    let store: Arc<dyn Store> =
-        Arc::new(SqliteStore::open(&SqliteStore::file_in(&config.data_dir), config.limits.readers)?);
+    let store = store(&config).await?;
     let signing = keys::signing_keys(&config.data_dir)?;
     let refresh = keys::refresh_secret(&config.data_dir)?;
     let tokens = Tokens::new(config.tokens.clone(), &signing, refresh)?;
@@ -61,12 +61,22 @@ pub fn open(config: Config) -> Result<Shared, ServerError> {
     }))
 }
 
+/// The store that the configuration names.
+async fn store(config: &Config) -> Result<Arc<dyn Store>, ServerError> {
+    let Database { url, connections } = &config.database;
+    if url.is_empty() {
+        let file = SqliteStore::file_in(&config.data_dir);
+        return Ok(Arc::new(SqliteStore::open(&file, config.limits.readers)?));
+    }
+    Ok(Arc::new(PostgresStore::connect(url, *connections).await?))
+}
+
 /// Starts a server. When this returns, both addresses answer.
 ///
 /// # Errors
 /// See [`ServerError`].
 pub async fn start(config: Config) -> Result<Running, ServerError> {
-    serve(open(config)?)
+    serve(open(config).await?)
 }
 
 /// Starts listening for a server that was opened.

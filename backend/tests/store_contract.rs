@@ -1,6 +1,8 @@
-//! What every store must hold, whatever the database. `sqlite` runs it on SQLite; another
-//! implementation calls [`contract`] with its own.
+//! What every store must hold, whatever the database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/postgres.rs"]
+mod database;
 
 use std::sync::Arc;
 use uuid::Uuid;
@@ -15,6 +17,7 @@ use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, UserId};
 use vereda_scoring::ModelRef;
 use vereda_scoring::bundle::Group;
 use vereda_server::clock::rfc3339;
+use vereda_server::store::postgres::PostgresStore;
 use vereda_server::store::sqlite::SqliteStore;
 use vereda_server::store::*;
 
@@ -23,6 +26,76 @@ async fn sqlite() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&SqliteStore::file_in(dir.path()), 2).unwrap();
     contract(Arc::new(store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres() {
+    let url = database::fresh().await;
+    contract(Arc::new(PostgresStore::connect(&url, 8).await.unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_at_once_migrate_postgres_once() {
+    let url = database::fresh().await;
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { PostgresStore::connect(&url, 2).await })
+        })
+        .collect();
+    for start in starts {
+        let store = start.await.unwrap().unwrap();
+        assert!(store.branches().await.unwrap().is_empty());
+    }
+    let newer = database::execute(&url, "UPDATE schema_version SET version = 99").await;
+    assert_eq!(newer, 1);
+    match PostgresStore::connect(&url, 1).await {
+        Err(vereda_server::error::StoreError::Newer { found: 99, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The history is kept in a partition per month, made by whoever comes first, and a score from a
+/// clock of the future moves into its month when that comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_the_history_by_month() {
+    let url = database::fresh().await;
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::connect(&url, 8).await.unwrap());
+    let november = 1_795_400_000_000;
+    let january = november + 45 * 24 * 3600 * 1000;
+    let put = async |n: u128, scored_ms: Millis, now: Millis| {
+        store
+            .add_history(scored_ms, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4), now)
+            .await
+            .unwrap();
+    };
+    let partitions = async || -> Vec<(String, i64)> {
+        let sql = "SELECT tableoid::regclass::text, count(*) FROM history GROUP BY 1 ORDER BY 1";
+        database::query(&url, sql).await.iter().map(|row| (row.get(0), row.get(1))).collect()
+    };
+    put(1, november, november).await;
+    put(2, january, november).await;
+    put(3, 0, november).await;
+    assert_eq!(partitions().await, [("history_2026_11".into(), 1), ("history_other".into(), 2)]);
+    // Ten servers at once, in the new year.
+    let others: Vec<_> = (10..20)
+        .map(|n| {
+            let url = url.clone();
+            tokio::spawn(async move {
+                let store = PostgresStore::connect(&url, 2).await.unwrap();
+                let entry = entry(n, UserId(Uuid::from_u128(1)), None, Group::T4);
+                store.add_history(january, entry, january).await.unwrap();
+            })
+        })
+        .collect();
+    for other in others {
+        other.await.unwrap();
+    }
+    let expected =
+        [("history_2026_11".into(), 1), ("history_2027_01".into(), 11), ("history_other".into(), 1)];
+    assert_eq!(partitions().await, expected);
+    let id = AssessmentId(Uuid::from_u128(2));
+    assert!(store.history_entry(id, HistoryScope::All).await.unwrap().is_some());
 }
 
 /// Runs the whole suite on an empty store.
@@ -366,14 +439,15 @@ async fn models(store: &Arc<dyn Store>) {
     assert_eq!(store.model_bytes(4).await.unwrap(), None);
 }
 
-async fn history(store: &Arc<dyn Store>, world: &World) {
-    let entry = |n: u128, officer: &UserRow, branch: Option<&BranchInfo>, group| HistoryEntry {
+/// A score like any other: odd and even ones are of different clients and models.
+fn entry(n: u128, officer: UserId, branch: Option<BranchId>, group: Group) -> HistoryEntry {
+    HistoryEntry {
         id: AssessmentId(Uuid::from_u128(n)),
         source: Source::Api,
         client: Some(ClientId(Uuid::from_u128(n % 2))),
         client_ref: Some(format!("r{}", n % 3)),
-        officer: officer.id,
-        branch: branch.map(|b| b.id),
+        officer,
+        branch,
         model: ModelRef { id: "m".into(), version: u32::try_from(n % 2).unwrap(), sha256: "0".repeat(64) },
         inputs: Default::default(),
         margin: 0.1 + 0.2,
@@ -386,7 +460,10 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
         rescore: None,
         scored_at: String::new(),
         received_at: String::new(),
-    };
+    }
+}
+
+async fn history(store: &Arc<dyn Store>, world: &World) {
     // Two share each time, so the id decides.
     for n in 0..10 {
         let (officer, branch) = if n < 6 {
@@ -396,7 +473,10 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
         };
         let group = if n % 2 == 0 { Group::T2 } else { Group::T8 };
         let scored_ms = Millis::try_from(n / 2).unwrap() * 1000;
-        store.add_history(scored_ms, entry(n, officer, branch, group), 77_000).await.unwrap();
+        store
+            .add_history(scored_ms, entry(n, officer.id, branch.map(|b| b.id), group), 77_000)
+            .await
+            .unwrap();
     }
     let any = HistoryFilter {
         scope: HistoryScope::All,

@@ -22,8 +22,10 @@ impl Need {
     pub const CHECK: Need = Need(16);
     /// Train models.
     pub const TRAIN: Need = Need(32);
+    /// Start the services that tests of the backend need.
+    pub const SERVICES: Need = Need(64);
     /// Everything.
-    pub const ALL: Need = Need(63);
+    pub const ALL: Need = Need(127);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -60,6 +62,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     ),
     (Need::CHECK, &["g++-aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
     (Need::TRAIN, &["python3-venv"]),
+    (Need::SERVICES, &["postgresql", "util-linux"]),
 ];
 
 const TARGETS: &[(Need, &[&str])] = &[

@@ -8,6 +8,7 @@ mod desktop;
 mod page;
 mod pictures;
 mod run;
+mod services;
 mod test;
 mod train;
 
@@ -41,6 +42,12 @@ enum Command {
     Screenshots,
     /// Measure what docs/BENCHMARKS.md reports, on optimised builds.
     Bench,
+    /// Start a PostgreSQL for tests, run a command with its address in VEREDA_TEST_POSTGRES, stop it.
+    Services {
+        /// The command and its arguments.
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<String>,
+    },
     /// Install what the other commands need, and do nothing else.
     Deps,
 }
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
         Command::Train => train::run(),
         Command::Screenshots => pictures::screenshots(),
         Command::Bench => pictures::bench(),
+        Command::Services { command } => services::run(&command),
         Command::Deps => deps::ensure(deps::Need::ALL),
     };
     match done {

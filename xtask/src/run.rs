@@ -32,21 +32,26 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// Cargo, without what the `cargo run` around this program has put into the environment: build
-/// scripts that look at it would run again each time.
+/// Cargo; see [`clean`].
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    clean(&mut cargo).args(arguments);
+    cargo
+}
+
+/// Takes out what the `cargo run` around this program has put into the environment: build scripts
+/// that look at it would run again each time.
+pub fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_")
             || text.starts_with("CARGO_MANIFEST")
             || text.starts_with("CARGO_BIN_")
         {
-            cargo.env_remove(&name);
+            command.env_remove(&name);
         }
     }
-    cargo.args(arguments);
-    cargo
+    command
 }
 
 /// Runs a command to its end.

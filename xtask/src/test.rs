@@ -1,11 +1,11 @@
 //! The whole test suite.
 
 use crate::run::{cargo, step, succeed};
-use crate::{deps, page};
+use crate::{deps, page, services};
 use anyhow::{Context as _, Result, bail, ensure};
 use deps::Need;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Prepares everything and runs every test of the workspace. The last line on standard output is
 /// `N passed, N failed`.
@@ -13,31 +13,25 @@ use std::process::Stdio;
 /// # Errors
 /// When something does not build, or a test fails.
 pub fn run() -> Result<()> {
-    deps::ensure(Need::PAGE | Need::BUILD | Need::KEYS | Need::WINDOW)?;
+    deps::ensure(Need::PAGE | Need::BUILD | Need::KEYS | Need::WINDOW | Need::SERVICES)?;
     page::build(page::Profile::Release)?;
     // With the tests, so that the programs that the end-to-end test drives are built with the very
     // features that `cargo test` wants, and nothing is compiled twice.
     step("Building the programs and the tests");
     succeed(&mut cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]))?;
 
-    step("Testing");
-    let mut child = cargo(&["test", "--workspace", "--no-fail-fast"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("starting cargo test")?;
-    let lines = BufReader::new(child.stdout.take().context("cargo test has no output")?);
+    let postgres = services::Postgres::start()?;
     let mut sum = Sum::default();
-    let mut culprits = Vec::new();
-    for line in lines.split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        sum.take(&line);
-        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
-            culprits.push(name.to_owned());
-        }
-        writeln!(std::io::stdout().lock(), "{line}")?;
-    }
-    let status = child.wait()?;
-    for name in culprits {
+    step("Testing");
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let whole = sum.of(tests.env("VEREDA_TEST_POSTGRES", postgres.url()))?;
+    step("Testing the server once more, on PostgreSQL");
+    let mut tests = cargo(&["test", "--package", "vereda-server", "--no-fail-fast", "--test", "*"]);
+    tests.env("VEREDA_TEST_POSTGRES", postgres.url()).env("VEREDA_TEST_STORE", "postgres");
+    let again = sum.of(&mut tests)?;
+    let status = if whole.success() { again } else { whole };
+
+    for name in &sum.culprits {
         println!("failed: {name}");
     }
     if sum.ignored > 0 {
@@ -58,11 +52,28 @@ struct Sum {
     passed: u64,
     failed: u64,
     ignored: u64,
+    /// The names of those that failed.
+    culprits: Vec<String>,
 }
 
 impl Sum {
+    /// Runs a test command, shows what it prints, and adds up its summaries.
+    fn of(&mut self, tests: &mut Command) -> Result<ExitStatus> {
+        let mut child = tests.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
+        let lines = BufReader::new(child.stdout.take().context("cargo test has no output")?);
+        for line in lines.split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            self.take(&line);
+            writeln!(std::io::stdout().lock(), "{line}")?;
+        }
+        Ok(child.wait()?)
+    }
+
     /// Adds a line such as `test result: ok. 3 passed; 0 failed; 0 ignored; ...`; others count nothing.
     fn take(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.culprits.push(name.to_owned());
+        }
         let Some(rest) = line.strip_prefix("test result: ") else { return };
         for part in rest.split([';', '.']) {
             let mut words = part.split_whitespace();
@@ -91,10 +102,11 @@ mod tests {
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.25s",
             "test a::b ... ok",
+            "test a::c ... FAILED",
             "it printed: test result: ok. 9 passed",
         ] {
             sum.take(line);
         }
-        assert_eq!(sum, Sum { passed: 13, failed: 2, ignored: 1 });
+        assert_eq!(sum, Sum { passed: 13, failed: 2, ignored: 1, culprits: vec!["a::c".into()] });
     }
 }

@@ -90,7 +90,7 @@ pub async fn start(config: Config, clients: usize) -> Result<(Running, Sample), 
     if unfinished.exists() {
         forget(&config)?;
     }
-    let app = server::open(config)?;
+    let app = server::open(config).await?;
     if app.store.users().await?.is_empty() {
         let failed =
             |source| ServerError::File { doing: "mark the start in", path: unfinished.clone(), source };

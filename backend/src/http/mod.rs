@@ -173,7 +173,7 @@ mod tests {
     async fn failures_inside_stay_inside() {
         let dir = tempfile::tempdir().unwrap();
         let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
-        let app = crate::server::open(config).unwrap();
+        let app = crate::server::open(config).await.unwrap();
         let broken: Router<Shared> = Router::new()
             .route(
                 "/panics",

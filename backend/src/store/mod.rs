@@ -4,6 +4,8 @@
 //! score should be is decided above them, so a second database has only storage to get right. The
 //! suite in `tests/store_contract.rs` says what an implementation must hold.
 
+mod codec;
+pub mod postgres;
 pub mod sqlite;
 
 use crate::error::StoreError;

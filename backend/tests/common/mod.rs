@@ -1,5 +1,9 @@
 //! A real server on a free port, real clients over HTTP, and devices that keep a chain.
+//!
+//! The store is SQLite, or PostgreSQL when `VEREDA_TEST_STORE` says `postgres`.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod postgres;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
@@ -65,6 +69,11 @@ impl Server {
             data_dir: dir.path().join("data"),
             ..Config::default()
         };
+        match std::env::var("VEREDA_TEST_STORE").as_deref() {
+            Ok("postgres") => config.database.url = postgres::fresh().await,
+            Ok("sqlite") | Err(_) => {}
+            Ok(other) => panic!("VEREDA_TEST_STORE is {other:?}; it may be sqlite or postgres"),
+        }
         change(&mut config);
         let running = vereda_server::start(config.clone()).await.unwrap();
         let people = running.people();

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+pub(super) const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 
 /// The most jobs that share one commit.
 const GROUP: usize = 64;

@@ -1,0 +1,79 @@
+//! Types as the columns of any database, and back.
+
+use super::Result;
+use crate::error::StoreError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+use vereda_domain::api::Role;
+use vereda_domain::event::Hash;
+use vereda_domain::record::{Rank, Record, RecordKey};
+use vereda_domain::{AssessmentId, ClientId};
+
+/// A role from its name.
+pub fn role_of(text: &str) -> Result<Role> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|e| StoreError::corrupt("role", e))
+}
+
+/// A rank's name.
+pub fn rank_name(rank: Rank) -> &'static str {
+    match rank {
+        Rank::Officer => "officer",
+        Rank::Manager => "manager",
+    }
+}
+
+/// A rank from its name.
+pub fn rank_of(text: &str) -> Result<Rank> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|e| StoreError::corrupt("rank", e))
+}
+
+/// A record key as two columns.
+pub fn key_parts(key: RecordKey) -> (&'static str, Uuid) {
+    match key {
+        RecordKey::Client(id) => ("client", id.0),
+        RecordKey::Assessment(id) => ("assessment", id.0),
+    }
+}
+
+/// A record key from its two columns.
+pub fn key_of(kind: &str, id: Uuid) -> Result<RecordKey> {
+    match kind {
+        "client" => Ok(RecordKey::Client(ClientId(id))),
+        "assessment" => Ok(RecordKey::Assessment(AssessmentId(id))),
+        other => Err(StoreError::corrupt("record key", format!("unknown kind {other}"))),
+    }
+}
+
+/// What a record is called.
+pub fn record_key(record: &Record) -> RecordKey {
+    match record {
+        Record::Client(client) => RecordKey::Client(client.id),
+        Record::Assessment(record) => RecordKey::Assessment(record.assessment.id),
+    }
+}
+
+/// As it is stored.
+pub fn to_json(what: &'static str, value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| StoreError::corrupt(what, e))
+}
+
+/// As it was stored.
+pub fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| StoreError::corrupt(what, e))
+}
+
+/// A hash from its 32 bytes.
+pub fn hash(bytes: Vec<u8>) -> Result<Hash> {
+    bytes.try_into().map(Hash).map_err(|_| StoreError::corrupt("hash", "not 32 bytes"))
+}
+
+/// Databases count to 2^63; no chain gets there.
+pub fn to_i64(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Back from [`to_i64`].
+pub fn to_u64(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

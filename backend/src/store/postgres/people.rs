@@ -1,0 +1,260 @@
+//! Branches, users, devices and sessions.
+
+use super::{PostgresStore, all, first, get, reading, run, write};
+use crate::store::codec::{hash, role_of};
+use crate::store::*;
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// The columns that [`user_of`] reads.
+const USERS: &str = "SELECT u.id, u.username, u.name, u.role, u.password_hash, u.disabled_ms, b.id, b.name \
+                     FROM users u LEFT JOIN branches b ON b.id = u.branch";
+
+fn user_of(row: &Row) -> Result<UserRow> {
+    let branch = match get::<Option<Uuid>>(row, 6)? {
+        None => None,
+        Some(id) => Some(BranchInfo { id: BranchId(id), name: get(row, 7)? }),
+    };
+    Ok(UserRow {
+        id: UserId(get(row, 0)?),
+        username: get(row, 1)?,
+        name: get(row, 2)?,
+        role: role_of(get(row, 3)?)?,
+        branch,
+        password_hash: get(row, 4)?,
+        disabled: get::<Option<i64>>(row, 5)?.is_some(),
+    })
+}
+
+fn added(rows: u64) -> Added {
+    if rows == 1 { Added::Added } else { Added::NameTaken }
+}
+
+#[async_trait]
+impl PeopleStore for PostgresStore {
+    async fn add_branch(&self, branch: BranchInfo) -> Result<Added> {
+        let doing = "add a branch";
+        let sql = "INSERT INTO branches(id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        Ok(added(write!(self, doing, |t| run(t, doing, sql, &[&branch.id.0, &branch.name]).await?)))
+    }
+
+    async fn branches(&self) -> Result<Vec<BranchInfo>> {
+        let doing = "list branches";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let rows = all(&t, doing, "SELECT id, name FROM branches ORDER BY name", &[]).await?;
+        rows.iter().map(|row| Ok(BranchInfo { id: BranchId(get(row, 0)?), name: get(row, 1)? })).collect()
+    }
+
+    async fn add_user(&self, user: UserRow, now: Millis) -> Result<Added> {
+        let doing = "add a user";
+        let sql = "INSERT INTO users(id, username, username_key, name, role, branch, password_hash, disabled_ms, \
+                   created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+        let rows = write!(self, doing, |t| {
+            run(
+                t,
+                doing,
+                sql,
+                &[
+                    &user.id.0,
+                    &user.username,
+                    &user_key(&user.username),
+                    &user.name,
+                    &user.role.as_str(),
+                    &user.branch.as_ref().map(|b| b.id.0),
+                    &user.password_hash,
+                    &user.disabled.then_some(now),
+                    &now,
+                ],
+            )
+            .await?
+        });
+        Ok(added(rows))
+    }
+
+    async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>> {
+        let doing = "find a user";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let sql = format!("{USERS} WHERE u.username_key = $1");
+        first(&t, doing, &sql, &[&user_key(username)]).await?.as_ref().map(user_of).transpose()
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<UserRow>> {
+        let mut client = self.client().await?;
+        let t = reading(&mut client, "find a user").await?;
+        user_in(&t, id).await
+    }
+
+    async fn users(&self) -> Result<Vec<UserRow>> {
+        let doing = "list users";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let rows = all(&t, doing, &format!("{USERS} ORDER BY u.username_key"), &[]).await?;
+        rows.iter().map(user_of).collect()
+    }
+
+    async fn colleagues(&self, branch: BranchId) -> Result<Vec<Colleague>> {
+        let doing = "list colleagues";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let sql =
+            "SELECT id, name, role FROM users WHERE branch = $1 AND disabled_ms IS NULL ORDER BY name, id";
+        let rows = all(&t, doing, sql, &[&branch.0]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Colleague { id: UserId(get(row, 0)?), name: get(row, 1)?, role: role_of(get(row, 2)?)? })
+            })
+            .collect()
+    }
+
+    async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
+        let doing = "disable a user";
+        let key = user_key(username);
+        Ok(write!(self, doing, |t| {
+            let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, $2) WHERE username_key = $1";
+            let found = run(t, doing, sql, &[&key, &now]).await? == 1;
+            let sql = "UPDATE families SET revoked_ms = coalesce(revoked_ms, $2) \
+                       WHERE \"user\" = (SELECT id FROM users WHERE username_key = $1)";
+            run(t, doing, sql, &[&key, &now]).await?;
+            found
+        }))
+    }
+
+    async fn open_session(&self, session: NewSession) -> Result<Opened> {
+        Ok(write!(self, "open a session", |t| open_session(t, &session).await?))
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<Rotated> {
+        Ok(write!(self, "exchange a refresh token", |t| rotate(t, &rotation).await?))
+    }
+
+    async fn close_session(&self, token: Hash, now: Millis) -> Result<()> {
+        let doing = "close a session";
+        let sql = "UPDATE families SET revoked_ms = coalesce(revoked_ms, $2) \
+                   WHERE id = (SELECT family FROM refresh_tokens WHERE hash = $1)";
+        write!(self, doing, |t| run(t, doing, sql, &[&token.0.as_slice(), &now]).await?);
+        Ok(())
+    }
+}
+
+async fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
+    let sql = format!("{USERS} WHERE u.id = $1");
+    first(t, "find a user", &sql, &[&id.0]).await?.as_ref().map(user_of).transpose()
+}
+
+async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
+    let doing = "open a session";
+    if let Some(device) = &session.device {
+        let sql = "INSERT INTO devices(id, \"user\", name, platform, enrolled_ms, seen_ms, head_hash) \
+                   VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT(id) DO UPDATE \
+                   SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms \
+                   WHERE devices.\"user\" = excluded.\"user\"";
+        let ours = run(
+            t,
+            doing,
+            sql,
+            &[
+                &device.id.0,
+                &session.user.0,
+                &device.name,
+                &device.platform,
+                &session.now,
+                &Hash::ZERO.0.as_slice(),
+            ],
+        )
+        .await?;
+        if ours == 0 {
+            return Ok(Opened::DeviceOfAnother);
+        }
+    }
+    let sql = "INSERT INTO families(id, \"user\", device, opened_ms) VALUES ($1, $2, $3, $4)";
+    let device = session.device.as_ref().map(|d| d.id.0);
+    run(t, doing, sql, &[&session.family, &session.user.0, &device, &session.now]).await?;
+    add_token(t, &session.token, session.family, session.now, session.expires).await?;
+    // Tokens that ended long ago say nothing any more; a reuse of one reads as unknown.
+    let week = 7 * 24 * 3600 * 1000;
+    let sql = "DELETE FROM refresh_tokens WHERE expires_ms < $1 AND family IN \
+               (SELECT id FROM families WHERE \"user\" = $2)";
+    run(t, doing, sql, &[&(session.now - week), &session.user.0]).await?;
+    Ok(Opened::Opened)
+}
+
+async fn add_token(
+    t: &Transaction<'_>,
+    token: &Hash,
+    family: Uuid,
+    now: Millis,
+    expires: Millis,
+) -> Result<()> {
+    let sql = "INSERT INTO refresh_tokens(hash, family, issued_ms, expires_ms) VALUES ($1, $2, $3, $4)";
+    run(t, "store a refresh token", sql, &[&token.0.as_slice(), &family, &now, &expires]).await.map(|_| ())
+}
+
+struct Token {
+    family: Uuid,
+    expires: Millis,
+    used: Option<Millis>,
+    successor: Option<Hash>,
+    user: UserId,
+    device: Option<DeviceId>,
+    revoked: bool,
+}
+
+/// The token, locked: of two who present it at once, the second sees what the first did.
+async fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
+    let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.\"user\", f.device, f.revoked_ms \
+               FROM refresh_tokens r JOIN families f ON f.id = r.family WHERE r.hash = $1 FOR UPDATE";
+    let Some(row) = first(t, "find a refresh token", sql, &[&token.0.as_slice()]).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Token {
+        family: get(&row, 0)?,
+        expires: get(&row, 1)?,
+        used: get(&row, 2)?,
+        successor: get::<Option<Vec<u8>>>(&row, 3)?.map(hash).transpose()?,
+        user: UserId(get(&row, 4)?),
+        device: get::<Option<Uuid>>(&row, 5)?.map(DeviceId),
+        revoked: get::<Option<i64>>(&row, 6)?.is_some(),
+    }))
+}
+
+async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
+    let doing = "exchange a refresh token";
+    let Some(token) = token_in(t, &rotation.presented).await? else { return Ok(Rotated::Unknown) };
+    let Some(user) = user_in(t, token.user).await? else { return Ok(Rotated::Unknown) };
+    if user.disabled {
+        return Ok(Rotated::Disabled);
+    }
+    if token.revoked {
+        return Ok(Rotated::Revoked);
+    }
+    let device = token.device;
+    if let Some(used) = token.used {
+        let successor_unused = match token.successor {
+            Some(successor) => token_in(t, &successor).await?.is_some_and(|s| s.used.is_none()),
+            None => false,
+        };
+        if successor_unused
+            && token.successor == Some(rotation.successor)
+            && rotation.now - used <= rotation.grace_ms
+        {
+            return Ok(Rotated::Exchanged { user, device, again: true });
+        }
+        let sql = "UPDATE families SET revoked_ms = $2 WHERE id = $1";
+        run(t, doing, sql, &[&token.family, &rotation.now]).await?;
+        return Ok(Rotated::Reused { user: user.id });
+    }
+    if token.expires <= rotation.now {
+        return Ok(Rotated::Unknown);
+    }
+    let sql = "UPDATE refresh_tokens SET used_ms = $2, successor = $3 WHERE hash = $1";
+    let (presented, successor) = (rotation.presented.0.as_slice(), rotation.successor.0.as_slice());
+    run(t, doing, sql, &[&presented, &rotation.now, &successor]).await?;
+    add_token(t, &rotation.successor, token.family, rotation.now, rotation.expires).await?;
+    if let Some(device) = device {
+        run(t, doing, "UPDATE devices SET seen_ms = $2 WHERE id = $1", &[&device.0, &rotation.now]).await?;
+    }
+    Ok(Rotated::Exchanged { user, device, again: false })
+}
