@@ -5,7 +5,7 @@ mod common;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::{PASSWORD, Server, problem, refused};
+use common::{Caller, PASSWORD, Server, problem, refused};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
@@ -312,8 +312,16 @@ async fn a_disabled_user_gets_in_nowhere() {
     let server = Server::start().await;
     let session = server.session("officer", Some(DeviceId(Uuid::now_v7()))).await;
     let caller = server.caller("officer").await;
+    let elsewhere = server.session("officer", None).await;
     server.running.people().disable_user("officer").await.unwrap();
-    refused(server.refresh(&session.refresh_token).await, 401, ProblemCode::UserDisabled).await;
+    refused(server.refresh(&elsewhere.refresh_token).await, 401, ProblemCode::UserDisabled).await;
+    // An enrolled device gets a token, to deliver what it captured; it opens nothing else.
+    let escrow: Session = server.refresh(&session.refresh_token).await.json().await.unwrap();
+    let escrow = Caller { server: &server, token: Some(escrow.access_token) };
+    assert_eq!(escrow.get("/api/sync/head").await.status(), 200);
+    for path in ["/api/sync/pull", "/api/history", "/api/models/current"] {
+        refused(escrow.get(path).await, 401, ProblemCode::UserDisabled).await;
+    }
     refused(server.sign_in("officer", PASSWORD, None).await, 401, ProblemCode::UserDisabled).await;
     refused(server.sign_in("officer", "no es esta clave", None).await, 401, ProblemCode::WrongCredentials)
         .await;

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use vereda_domain::api::{Change, ProblemCode, Pushed, QuarantineReason};
+use vereda_domain::api::{Change, ProblemCode, Pushed, QuarantineReason, Session};
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{ChainHead, EventBody, Hash, OverrideCode, OverrideReason};
 use vereda_domain::record::{Record, RecordKey, Rescore};
@@ -288,8 +288,13 @@ async fn a_disabled_officers_finished_work_is_taken_in_before_access_ends() {
     assert_eq!(head, ChainHead::EMPTY);
     assert!(stored(&officer.push(&[&event]).await));
     refused(officer.caller.get("/api/sync/pull").await, 401, ProblemCode::UserDisabled).await;
-    refused(server.refresh(&officer.session.refresh_token).await, 401, ProblemCode::UserDisabled).await;
-    assert_eq!(records(server.device("manager").await.pull().await).len(), 1);
+    // Days later its access token has ended.
+    let again: Session = server.refresh(&officer.session.refresh_token).await.json().await.unwrap();
+    officer.caller.token = Some(again.access_token);
+    let event = officer.event(captured(new_client(), "Capturada sin red"));
+    assert!(stored(&officer.push(&[&event]).await));
+    refused(officer.caller.get("/api/sync/pull").await, 401, ProblemCode::UserDisabled).await;
+    assert_eq!(records(server.device("manager").await.pull().await).len(), 2);
 }
 
 #[tokio::test]

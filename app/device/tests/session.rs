@@ -43,6 +43,27 @@ async fn every_way_an_enrolment_fails_has_its_code_and_leaves_nothing() {
     app.enrol(enrol(&server.url(), "ana")).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn work_of_a_disabled_officer_is_delivered_however_long_the_phone_was_away() {
+    let server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let mut ana = Device::enrolled(&server, "ana").await;
+    server.running().people().disable_user("ana").await.unwrap();
+    // With the process ends the access token, as it would with time.
+    ana.restart().await;
+    ana.unlock().await;
+    let client = ana.new_client("María Peña", "1.020.345").await;
+    ana.assess(client).await;
+    let view = ana.app.sync_now().await.unwrap();
+    assert_eq!(view.line.state, SyncState::Blocked { code: ErrorCode::UserDisabled });
+    assert_eq!((view.line.waiting, view.line.quarantined), (0, 0), "{view:#?}");
+    assert_eq!(view.receipt.unwrap().seq, 2);
+    // What is on the phone can still be read there.
+    assert_eq!(ana.portfolio().await.total, 1);
+    let marta = Device::enrolled(&server, "marta").await;
+    assert_eq!(marta.portfolio().await.rows[0].name, "María Peña");
+}
+
 /// Answers everything with the same page.
 async fn foreign_server(head: &'static str, body: &'static str) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

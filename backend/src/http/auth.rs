@@ -62,6 +62,9 @@ pub async fn refresh(
         grace_ms: seconds(app.config.tokens.refresh_grace_s),
     };
     match app.store.rotate(rotation).await? {
+        // A device that was out of reach when its user was disabled still delivers what it captured:
+        // the token opens `Access::Escrow` and nothing else, as long as the user is disabled.
+        Rotated::Exchanged { user, device: None, .. } if user.disabled => Err(user_disabled()),
         Rotated::Exchanged { user, device, again } => {
             if again {
                 tracing::info!(user = %user.id, "a refresh was repeated within the grace time");
@@ -74,7 +77,6 @@ pub async fn refresh(
             Err(revoked())
         }
         Rotated::Revoked => Err(revoked()),
-        Rotated::Disabled => Err(user_disabled()),
         Rotated::Unknown => Err(ApiError::new(
             ProblemCode::Unauthenticated,
             "This refresh token is unknown or has ended: sign in again.",

@@ -109,7 +109,8 @@ pub struct Rotation {
 /// What became of a refresh token presented.
 #[derive(Debug, Clone)]
 pub enum Rotated {
-    /// The successor holds now; so it does when the same token comes again within the grace time.
+    /// The successor holds now; so it does when the same token comes again within the grace time. A
+    /// disabled user's does not hold longer than the token that it follows.
     Exchanged {
         /// Whose session.
         user: UserRow,
@@ -125,8 +126,6 @@ pub enum Rotated {
     },
     /// Of a family that was revoked before.
     Revoked,
-    /// The user was disabled.
-    Disabled,
     /// Unknown, or too old.
     Unknown,
 }
@@ -148,7 +147,8 @@ pub trait PeopleStore: Send + Sync {
     async fn users(&self) -> Result<Vec<UserRow>>;
     /// Everybody of a branch who is not disabled.
     async fn colleagues(&self, branch: BranchId) -> Result<Vec<Colleague>>;
-    /// Disables a user and ends their sessions; `false` if there is no such user.
+    /// Disables a user; `false` if there is no such user. Their sessions stay, so that devices which
+    /// are out of reach now can still deliver; what else they open is decided with each request.
     async fn disable_user(&self, username: &str, now: Millis) -> Result<bool>;
     /// Opens a session and enrols its device.
     async fn open_session(&self, session: NewSession) -> Result<Opened>;

@@ -111,15 +111,9 @@ impl PeopleStore for PostgresStore {
 
     async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
         let doing = "disable a user";
+        let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, $2) WHERE username_key = $1";
         let key = user_key(username);
-        Ok(write!(self, doing, |t| {
-            let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, $2) WHERE username_key = $1";
-            let found = run(t, doing, sql, &[&key, &now]).await? == 1;
-            let sql = "UPDATE families SET revoked_ms = coalesce(revoked_ms, $2) \
-                       WHERE \"user\" = (SELECT id FROM users WHERE username_key = $1)";
-            run(t, doing, sql, &[&key, &now]).await?;
-            found
-        }))
+        Ok(write!(self, doing, |t| run(t, doing, sql, &[&key, &now]).await?) == 1)
     }
 
     async fn open_session(&self, session: NewSession) -> Result<Opened> {
@@ -224,9 +218,6 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let doing = "exchange a refresh token";
     let Some(token) = token_in(t, &rotation.presented).await? else { return Ok(Rotated::Unknown) };
     let Some(user) = user_in(t, token.user).await? else { return Ok(Rotated::Unknown) };
-    if user.disabled {
-        return Ok(Rotated::Disabled);
-    }
     if token.revoked {
         return Ok(Rotated::Revoked);
     }
@@ -252,7 +243,9 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let sql = "UPDATE refresh_tokens SET used_ms = $2, successor = $3 WHERE hash = $1";
     let (presented, successor) = (rotation.presented.0.as_slice(), rotation.successor.0.as_slice());
     run(t, doing, sql, &[&presented, &rotation.now, &successor]).await?;
-    add_token(t, &rotation.successor, token.family, rotation.now, rotation.expires).await?;
+    // What a disabled user may still deliver has an end.
+    let expires = if user.disabled { token.expires } else { rotation.expires };
+    add_token(t, &rotation.successor, token.family, rotation.now, expires).await?;
     if let Some(device) = device {
         run(t, doing, "UPDATE devices SET seen_ms = $2 WHERE id = $1", &[&device.0, &rotation.now]).await?;
     }

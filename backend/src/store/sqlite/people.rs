@@ -97,13 +97,8 @@ impl PeopleStore for SqliteStore {
     async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
         let key = user_key(username);
         self.write("disable a user", move |t| {
-            let doing = "disable a user";
             let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, ?2) WHERE username_key = ?1";
-            let found = run(t, doing, sql, params![key, now])? == 1;
-            let sql = "UPDATE families SET revoked_ms = coalesce(revoked_ms, ?2) \
-                       WHERE user = (SELECT id FROM users WHERE username_key = ?1)";
-            run(t, doing, sql, params![key, now])?;
-            Ok(found)
+            Ok(run(t, "disable a user", sql, params![key, now])? == 1)
         })
         .await
     }
@@ -202,9 +197,6 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let doing = "exchange a refresh token";
     let Some(token) = token_in(t, &rotation.presented)? else { return Ok(Rotated::Unknown) };
     let Some(user) = user_in(t, token.user)? else { return Ok(Rotated::Unknown) };
-    if user.disabled {
-        return Ok(Rotated::Disabled);
-    }
     if token.revoked {
         return Ok(Rotated::Revoked);
     }
@@ -229,7 +221,9 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     }
     let sql = "UPDATE refresh_tokens SET used_ms = ?2, successor = ?3 WHERE hash = ?1";
     run(t, doing, sql, params![rotation.presented.0, rotation.now, rotation.successor.0])?;
-    add_token(t, &rotation.successor, token.family, rotation.now, rotation.expires)?;
+    // What a disabled user may still deliver has an end.
+    let expires = if user.disabled { token.expires } else { rotation.expires };
+    add_token(t, &rotation.successor, token.family, rotation.now, expires)?;
     if let Some(device) = device {
         run(t, doing, "UPDATE devices SET seen_ms = ?2 WHERE id = ?1", params![device.0, rotation.now])?;
     }
