@@ -48,6 +48,12 @@ enum Command {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
+    /// Live through weeks in the field by seed, real devices and a real server under a hostile network.
+    Sim {
+        /// Such as `--seeds 10000`, or `--seed 7` to see one again.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Install what the other commands need, and do nothing else.
     Deps,
 }
@@ -63,6 +69,7 @@ fn main() -> ExitCode {
         Command::Screenshots => pictures::screenshots(),
         Command::Bench => pictures::bench(),
         Command::Services { command } => services::run(&command),
+        Command::Sim { arguments } => sim(&arguments),
         Command::Deps => deps::ensure(deps::Need::ALL),
     };
     match done {
@@ -72,4 +79,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Optimised: a campaign has thousands of seeds.
+fn sim(arguments: &[String]) -> anyhow::Result<()> {
+    deps::ensure(deps::Need::BUILD)?;
+    let mut sim = run::cargo(&["run", "--release", "--quiet", "--package", "vereda-sim", "--"]);
+    run::succeed(sim.args(arguments))
 }

@@ -1,0 +1,94 @@
+//! A device that sends what no honest one does, so that it is known what must be quarantined.
+
+use crate::server::{PASSWORD, Server};
+use anyhow::{Context as _, Result, ensure};
+use reqwest::StatusCode;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+use vereda_domain::DeviceId;
+use vereda_domain::event::Hash;
+use vereda_domain::hlc::Clock;
+
+/// Its chain is sound; what it says is not.
+pub struct Intruder {
+    device: DeviceId,
+    clock: Clock,
+    token: String,
+    actor: Json,
+    seq: u64,
+    prev: Hash,
+}
+
+impl Intruder {
+    /// Enrols.
+    ///
+    /// # Errors
+    /// When the server does not let it.
+    pub async fn enrol(server: &Server) -> Result<Intruder> {
+        let device = DeviceId(Uuid::now_v7());
+        let body = json!({
+            "username": "intruso", "password": PASSWORD,
+            "device": {"id": device, "name": "intruso", "platform": "linux"},
+        });
+        let url = format!("http://{}/api/auth/sign-in", server.address());
+        let session: Json =
+            reqwest::Client::new().post(url).json(&body).send().await?.error_for_status()?.json().await?;
+        let token = session["access_token"].as_str().context("a token")?.to_owned();
+        let actor = session["user"]["id"].clone();
+        Ok(Intruder { device, clock: Clock::new(device), token, actor, seq: 0, prev: Hash::ZERO })
+    }
+
+    /// Pushes one event with this body, which must be taken in and quarantined.
+    ///
+    /// # Errors
+    /// When it is refused, or applied.
+    pub async fn push(&mut self, server: &Server, body: Json, now: i64) -> Result<()> {
+        let event = json!({
+            "device": self.device, "seq": self.seq + 1, "prev": self.prev, "hlc": self.clock.tick(now), "at": now,
+            "actor": self.actor, "branch": server.branch, "body": body,
+        });
+        let text = serde_json::to_string(&event)?;
+        let push = format!(r#"{{"events":[{text}],"device_ms":{now}}}"#);
+        let response = reqwest::Client::new()
+            .post(format!("http://{}/api/sync/push", server.address()))
+            .bearer_auth(&self.token)
+            .header("content-type", "application/json")
+            .body(push)
+            .send()
+            .await?;
+        ensure!(
+            response.status() == StatusCode::OK,
+            "a bad event was refused whole: {}",
+            response.text().await?
+        );
+        let answer: Json = response.json().await?;
+        ensure!(answer["results"][0]["outcome"] == "quarantined", "a bad event was applied: {answer}");
+        self.seq += 1;
+        self.prev = Hash::of(text.as_bytes());
+        Ok(())
+    }
+
+    /// How many events it pushed.
+    pub fn pushed(&self) -> u64 {
+        self.seq
+    }
+
+    /// Its chain.
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+}
+
+/// A body that must not be applied.
+pub fn body(rng: &mut fastrand::Rng) -> Json {
+    let id = Uuid::now_v7();
+    match rng.u8(0..3) {
+        0 => json!({"type": "client_praised", "client": id, "how": "much"}),
+        1 => {
+            json!({"type": "client_captured", "client": id, "fields": {"phone": "\u{7}\u{7}"}, "consent": 7})
+        }
+        _ => {
+            json!({"type": "decided", "assessment": id, "client": id, "decision": "approve", "override_reason": null})
+        }
+    }
+}

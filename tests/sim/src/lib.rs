@@ -1,0 +1,78 @@
+//! A simulation of weeks in the field: real device cores and a real server in one process, joined by
+//! a network that loses, repeats, delays and cuts, under clocks that jump and programs that die.
+//!
+//! One seed decides what everybody does and what happens to every message, so a failure can be seen
+//! again: `cargo xtask sim --seed N`. What is not decided by it is how threads take turns.
+//!
+//! At the end the network heals, and the verdict is taken (see [`verdict`]).
+
+pub mod intruder;
+pub mod network;
+pub mod server;
+pub mod verdict;
+pub mod world;
+
+use anyhow::{Context as _, Result};
+use std::fmt;
+
+/// What happened under one seed.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Report {
+    /// Things that people did on devices.
+    pub actions: u64,
+    /// Events that they left, all of which are on the server.
+    pub events: u64,
+    /// Requests that the network carried.
+    pub requests: u64,
+    /// Requests that came to harm on the way.
+    pub harmed: u64,
+    /// Devices that were killed and started again.
+    pub kills: u64,
+    /// Restarts of the server.
+    pub restarts: u64,
+    /// Events that were quarantined, all of them the intruder's.
+    pub quarantined: u64,
+}
+
+impl std::ops::AddAssign for Report {
+    fn add_assign(&mut self, other: Report) {
+        self.actions += other.actions;
+        self.events += other.events;
+        self.requests += other.requests;
+        self.harmed += other.harmed;
+        self.kills += other.kills;
+        self.restarts += other.restarts;
+        self.quarantined += other.quarantined;
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} actions, {} events, {} requests of which {} came to harm, {} kills, {} restarts of the server, {} \
+             quarantined",
+            self.actions,
+            self.events,
+            self.requests,
+            self.harmed,
+            self.kills,
+            self.restarts,
+            self.quarantined
+        )
+    }
+}
+
+/// Lives through one seed.
+///
+/// # Errors
+/// What was lost, doubled, blocked or seen differently.
+pub async fn run(seed: u64) -> Result<Report> {
+    let mut world = world::World::new(seed).await.context("setting up")?;
+    world.live().await?;
+    verdict::heal(&mut world).await?;
+    let mut report = world.report();
+    report.quarantined = verdict::check(&mut world).await?;
+    world.end().await;
+    Ok(report)
+}

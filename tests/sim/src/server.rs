@@ -1,0 +1,111 @@
+//! The server of a simulated world.
+
+use anyhow::{Context as _, Result};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use vereda_domain::BranchId;
+use vereda_domain::api::Role;
+use vereda_server::identity::people::NewUser;
+use vereda_server::{Config, Running};
+
+/// Everybody's password.
+pub const PASSWORD: &str = "una palabra muy larga";
+/// Who works in the branch: officers, and last the manager.
+pub const PEOPLE: [(&str, Role); 4] =
+    [("ana", Role::Officer), ("luis", Role::Officer), ("eva", Role::Officer), ("marta", Role::Manager)];
+
+/// A server that can be stopped and started again at the same address.
+pub struct Server {
+    running: Option<Running>,
+    config: Config,
+    folder: tempfile::TempDir,
+    /// The branch of everybody.
+    pub branch: BranchId,
+}
+
+impl Server {
+    /// With everybody and the first model.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub async fn start() -> Result<Server> {
+        let folder = tempfile::tempdir()?;
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Config {
+            listen: any,
+            metrics_listen: any,
+            data_dir: folder.path().to_owned(),
+            ..Config::default()
+        };
+        config.limits.drain_ms = 100;
+        let running = vereda_server::start(config.clone()).await?;
+        config.listen = running.api_addr;
+        let people = running.people();
+        let branch = people.add_branch("Norte").await?.id;
+        for (username, role) in PEOPLE.iter().copied().chain([("intruso", Role::Officer)]) {
+            let user = NewUser {
+                username: username.into(),
+                name: format!("{username} de Prueba"),
+                password: PASSWORD.into(),
+                role,
+                branch: Some(branch),
+            };
+            people.add_user(user).await?;
+        }
+        Ok(Server { running: Some(running), config, folder, branch })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.config.listen
+    }
+
+    /// Publishes a reference bundle.
+    ///
+    /// # Errors
+    /// When it is not running, or refuses it.
+    pub async fn publish(&self, bundle: &'static [u8]) -> Result<()> {
+        let running = self.running.as_ref().context("the server is stopped")?;
+        running
+            .models()
+            .publish(bundle.to_vec(), "rita")
+            .await
+            .map_err(vereda_server::error::ServerError::from)?;
+        Ok(())
+    }
+
+    /// Its database, to read it.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn database(&self) -> Result<rusqlite::Connection> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        Ok(rusqlite::Connection::open_with_flags(self.folder.path().join("vereda.db"), flags)?)
+    }
+
+    /// Stops it.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.shutdown().await;
+        }
+    }
+
+    /// Starts it where it was.
+    ///
+    /// # Errors
+    /// When its address stays taken.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let patience = Instant::now() + Duration::from_secs(20);
+        loop {
+            match vereda_server::start(self.config.clone()).await {
+                Ok(running) => {
+                    self.running = Some(running);
+                    return Ok(());
+                }
+                // Connections that linger may hold the port for a moment.
+                Err(_) if Instant::now() < patience => tokio::task::yield_now().await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
