@@ -69,6 +69,9 @@ async fn main() -> Result<()> {
         megabytes(memory(Some(window.pid()?))?),
     ));
     rows.extend(search(&window).await?);
+    window.go("/").await?;
+    window.get("portfolio-search").await?;
+    window.picture(&root().join("docs/screenshots/state-100000-clients.png")).await?;
     window.close().await?;
 
     println!("| what | measured |\n| --- | --- |");
