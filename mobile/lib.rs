@@ -5,6 +5,9 @@
 
 #[path = "../app/host/commands.rs"]
 mod commands;
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+#[path = "../app/host/revive.rs"]
+mod revive;
 #[path = "../app/host/window.rs"]
 mod window;
 
@@ -22,7 +25,10 @@ use vereda_device::{App, AppConfig, KeyStore, WallClock};
 /// When the window system, or the folder for the program's data, cannot be used.
 pub fn run() -> Result<(), tauri::Error> {
     log();
-    tauri::Builder::default()
+    let builder = tauri::Builder::default();
+    #[cfg(target_vendor = "apple")]
+    let builder = revive::watching(builder);
+    builder
         .invoke_handler(commands::handler())
         .setup(|app| {
             app.manage(App::open(config(app.handle())?));

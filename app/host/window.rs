@@ -11,10 +11,14 @@ use tauri::{App, Url, WebviewWindowBuilder};
 pub fn open(app: &App) -> tauri::Result<()> {
     for config in &app.config().app.windows {
         let config = sized(config.clone());
-        WebviewWindowBuilder::from_config(app, &config)?
+        let window = WebviewWindowBuilder::from_config(app, &config)?
             .on_navigation(is_own)
             .on_new_window(|_, _| NewWindowResponse::Deny)
             .build()?;
+        #[cfg(target_os = "linux")]
+        crate::revive::watch(&window)?;
+        #[cfg(not(target_os = "linux"))]
+        drop(window);
     }
     Ok(())
 }

@@ -58,7 +58,15 @@ const PACKAGES: &[(Need, &[&str])] = &[
     (Need::KEYS, &["dbus-bin", "dbus-daemon", "gnome-keyring"]),
     (
         Need::WINDOW,
-        &["fonts-dejavu-core", "fonts-noto-core", "imagemagick", "procps", "webkit2gtk-driver", "xvfb"],
+        &[
+            "faketime",
+            "fonts-dejavu-core",
+            "fonts-noto-core",
+            "imagemagick",
+            "procps",
+            "webkit2gtk-driver",
+            "xvfb",
+        ],
     ),
     (Need::CHECK, &["g++-aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
     (Need::TRAIN, &["python3-venv"]),

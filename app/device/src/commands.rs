@@ -179,23 +179,15 @@ impl App {
 
     /// Scores an interview and keeps the assessment.
     pub async fn score(&self, request: DraftRequest) -> Answer<AssessmentView> {
-        self.with(move |session| {
+        // One transaction reads, scores, keeps and answers: nothing can be saved in between.
+        self.capture(move |session, db| {
             let identity = session.identity();
-            loop {
-                let (draft, inputs) = session.store.read(|db| {
-                    Ok((drafts::get(db, request.draft)?, drafts::answers(db, request.draft)?.0))
-                })?;
-                let model = session.models.get(&session.store, &draft.model_sha256)?;
-                let score = model.score(&inputs).map_err(|error| DeviceError::InvalidInput(error.errors))?;
-                let kept = session
-                    .store
-                    .write(|db| assess::keep(db, &identity, &draft, &model, &inputs, score, session.now()))?;
-                // An answer that was saved in between is not left out: score again.
-                if let Some(id) = kept {
-                    session.captured()?;
-                    return session.store.read(|db| assess::view(db, &identity, id, &model));
-                }
-            }
+            let draft = drafts::get(db, request.draft)?;
+            let model = session.models.get(&session.store, &draft.model_sha256)?;
+            let inputs = drafts::answers(db, draft.id)?.0;
+            let score = model.score(&inputs).map_err(|error| DeviceError::InvalidInput(error.errors))?;
+            let id = assess::keep(db, &identity, &draft, &model, inputs, score, session.now())?;
+            assess::view(db, &identity, id, &model)
         })
         .await
     }

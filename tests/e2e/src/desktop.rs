@@ -28,7 +28,7 @@ pub struct Desktop {
     display: String,
     bus: String,
     // In the order in which they are to end.
-    _keyring: Program,
+    keyring: tokio::sync::Mutex<Option<Program>>,
     _bus: Program,
     _screen: Program,
 }
@@ -59,22 +59,46 @@ impl Desktop {
         let address = bus.line().await?.trim().to_owned();
         bus.drain();
 
-        let mut keyring = Command::new("gnome-keyring-daemon");
-        keyring.args(["--unlock", "--components=secrets", "--foreground"]);
-        keyring.stderr(Stdio::null());
-        personal(&mut keyring, home.path(), &display, &address);
-        let keyring = Program::start_with_input(keyring, b"e2e").await?;
-        crate::until("the key ring to answer on the bus", || async {
+        let desktop = Desktop {
+            home,
+            display,
+            bus: address,
+            keyring: tokio::sync::Mutex::new(None),
+            _bus: bus,
+            _screen: screen,
+        };
+        desktop.key_ring(Some("data")).await?;
+        Ok(desktop)
+    }
+
+    /// Ends the key ring, and starts it again with what it keeps in this folder; the first one is
+    /// `data`. Without a folder there is none from then on.
+    ///
+    /// # Errors
+    /// When it does not end, or does not start.
+    pub async fn key_ring(&self, folder: Option<&str>) -> anyhow::Result<()> {
+        let mut running = self.keyring.lock().await;
+        if let Some(mut keyring) = running.take() {
+            keyring.terminate().await?;
+        }
+        if let Some(folder) = folder {
+            let mut keyring = Command::new("gnome-keyring-daemon");
+            keyring.args(["--unlock", "--components=secrets", "--foreground"]);
+            keyring.stderr(Stdio::null());
+            personal(&mut keyring, self.home.path(), &self.display, &self.bus);
+            keyring.env("XDG_DATA_HOME", self.home.path().join(folder));
+            *running = Some(Program::start_with_input(keyring, b"e2e").await?);
+        }
+        let wanted = format!("boolean {}", folder.is_some());
+        crate::until("the key ring to answer on the bus, or not to", || async {
             let mut ask = Command::new("dbus-send");
             ask.args(["--session", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus"]);
             ask.args(["org.freedesktop.DBus.NameHasOwner", "string:org.freedesktop.secrets"]);
-            personal(&mut ask, home.path(), &display, &address);
+            personal(&mut ask, self.home.path(), &self.display, &self.bus);
             let answer = ask.output().await?;
-            Ok(String::from_utf8_lossy(&answer.stdout).contains("boolean true").then_some(()))
+            Ok(String::from_utf8_lossy(&answer.stdout).contains(&wanted).then_some(()))
         })
-        .await?;
-
-        Ok(Desktop { home, display, bus: address, _keyring: keyring, _bus: bus, _screen: screen })
+        .await
     }
 
     /// Makes a program run on this desktop.
@@ -99,7 +123,9 @@ impl Desktop {
             std::fs::create_dir_all(folder)?;
         }
         let mut import = Command::new("import");
-        import.args(["-window", "root"]).arg(file);
+        // 256 colours are enough for flat surfaces, and a third of the bytes.
+        import.args(["-window", "root", "+dither", "-colors", "256", "-strip"]);
+        import.arg(format!("png8:{}", file.display()));
         self.adopt(&mut import);
         anyhow::ensure!(import.status().await?.success(), "taking a picture to {}", file.display());
         Ok(())

@@ -9,6 +9,7 @@ pub mod desktop;
 pub mod process;
 pub mod server;
 pub mod steps;
+pub mod texts;
 pub mod window;
 
 pub use desktop::Desktop;

@@ -4,6 +4,7 @@ use crate::process::Program;
 use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
@@ -92,6 +93,40 @@ impl Server {
             Some(mut program) => program.terminate().await,
             None => Ok(()),
         }
+    }
+
+    /// Puts a bundle where the server keeps what it serves, past all of its checks, as a broken disk or
+    /// a meddler would. `announced` is what the server says its SHA-256 is; its real one if not given.
+    /// The server must be stopped.
+    ///
+    /// # Errors
+    /// When the server has no version 1 yet, or one of this version already.
+    pub fn serve_bundle(&self, version: u32, bytes: &[u8], announced: Option<&[u8]>) -> anyhow::Result<()> {
+        let hash = Sha256::digest(announced.unwrap_or(bytes));
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let added = self.database()?.execute(
+            "INSERT INTO models (version, id, sha256, bytes, published_ms, published_by)
+             SELECT ?1, 'reference-boosted', ?2, ?3, published_ms + ?1, published_by
+             FROM models WHERE version = 1",
+            (version, hash, bytes),
+        )?;
+        anyhow::ensure!(added == 1, "the server had no version 1");
+        Ok(())
+    }
+
+    /// Ends everybody's sessions: a device's next refresh is refused. The server must be stopped.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn end_sessions(&self) -> anyhow::Result<()> {
+        let ended = self.database()?.execute("UPDATE refresh_tokens SET expires_ms = 1", [])?;
+        anyhow::ensure!(ended > 0, "there was no session to end");
+        Ok(())
+    }
+
+    fn database(&self) -> anyhow::Result<rusqlite::Connection> {
+        anyhow::ensure!(self.program.is_none(), "the server works on its database");
+        Ok(rusqlite::Connection::open(self.data.join("vereda.db"))?)
     }
 
     /// The folder of its data.

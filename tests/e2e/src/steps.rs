@@ -1,8 +1,10 @@
 //! What people do in the app, step by step, as the tests, the pictures and the benchmarks share it.
 
-use crate::{Server, SignIn, Window};
+use crate::{Server, SignIn, Window, until};
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+const ENTER: char = '\u{e007}';
 
 /// The PIN that everybody uses here.
 pub const PIN: &str = "739154";
@@ -88,6 +90,41 @@ impl Window<'_> {
             self.click(&format!("pin-{digit}")).await?;
         }
         self.click("pin-enter").await
+    }
+
+    /// Enters a PIN by the keyboard.
+    ///
+    /// # Errors
+    /// When the pad is not there.
+    pub async fn type_pin(&self, pin: &str) -> Result<()> {
+        // The pad is the same element before and after a wrong PIN.
+        until("the pad to take keys", || async {
+            let open = "const key = document.querySelector('[data-testid=\"pin-1\"]'); \
+                const enter = document.querySelector('[data-testid=\"pin-enter\"]'); \
+                return !!key && !key.disabled && enter.getAttribute('aria-busy') !== 'true'";
+            Ok(self.script(open, vec![]).await?.as_bool().filter(|open| *open))
+        })
+        .await?;
+        self.press_in("pin-pad", &format!("{pin}{ENTER}")).await
+    }
+
+    /// Chooses language, theme and size of the text, and waits until the page wears them. The page is
+    /// loaded again: screens learn of settings when they unlock or set them themselves.
+    ///
+    /// # Errors
+    /// When it does not come to wear them.
+    pub async fn dress(&self, language: &str, theme: &str, text_percent: u16) -> Result<()> {
+        let settings = json!({"language": language, "theme": theme, "text_percent": text_percent,
+            "auto_lock_minutes": 30});
+        self.call("set_settings", settings).await?;
+        self.script("location.reload(); return null", vec![]).await?;
+        until("the page's dress", || async {
+            let script = "const page = document.documentElement; \
+                return [page.lang, page.dataset.theme, !!document.querySelector('[data-testid]')]";
+            let worn = self.script(script, vec![]).await?;
+            Ok((worn == json!([language, theme, true])).then_some(()))
+        })
+        .await
     }
 
     /// Answers one question of the form and waits until the app says that it is saved.

@@ -1,6 +1,7 @@
 //! The `vereda` program in its window, driven through WebDriver.
 
 use crate::process::{Program, signal};
+use crate::texts::{Texts, plain};
 use crate::{Desktop, until};
 use anyhow::Context as _;
 use fantoccini::elements::Element;
@@ -44,10 +45,31 @@ impl<'d> Window<'d> {
     /// # Errors
     /// When the driver or the app does not start.
     pub async fn open(desktop: &'d Desktop, data: &Path, shape: Shape) -> anyhow::Result<Window<'d>> {
+        Window::open_at(desktop, data, shape, None).await
+    }
+
+    /// As [`Window::open`], with a clock that is off by so much, as `faketime` writes it: `+365d`.
+    ///
+    /// # Errors
+    /// When the driver or the app does not start.
+    pub async fn open_at(
+        desktop: &'d Desktop,
+        data: &Path,
+        shape: Shape,
+        clock: Option<&str>,
+    ) -> anyhow::Result<Window<'d>> {
         std::fs::create_dir_all(data)?;
         let (port, native) = (crate::process::free_port()?, crate::process::free_port()?);
         let driver = crate::root().join("target/tools/bin/tauri-driver");
-        let mut command = Command::new(if driver.exists() { driver } else { PathBuf::from("tauri-driver") });
+        let driver = if driver.exists() { driver } else { PathBuf::from("tauri-driver") };
+        let mut command = match clock {
+            None => Command::new(driver),
+            Some(offset) => {
+                let mut command = Command::new("faketime");
+                command.args(["--exclude-monotonic", "-f", offset]).arg(driver);
+                command
+            }
+        };
         command.args(["--port", &port.to_string(), "--native-port", &native.to_string()]);
         desktop.adopt(&mut command);
         let (width, height) = shape.size();
@@ -128,6 +150,25 @@ impl<'d> Window<'d> {
             }
         }
         anyhow::bail!("the app does not run")
+    }
+
+    /// The processes that draw the app's pages.
+    ///
+    /// # Errors
+    /// When the app does not run.
+    pub fn page_processes(&self) -> anyhow::Result<Vec<u32>> {
+        let app = self.pid()?;
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            let Some((name, rest)) = stat.rsplit_once(')') else { continue };
+            let parent = rest.split_whitespace().nth(1).and_then(|parent| parent.parse::<u32>().ok());
+            if name.contains("(WebKitWebProces") && parent == Some(app) && !rest.starts_with(" Z") {
+                found.push(pid);
+            }
+        }
+        Ok(found)
     }
 
     fn client(&self) -> anyhow::Result<&Client> {
@@ -280,6 +321,21 @@ impl<'d> Window<'d> {
             Ok(text) => Ok(text),
             Err(error) => Err(error.context(self.witness().await)),
         }
+    }
+
+    /// Waits until the element with this test id shows all of these texts in a language of the app.
+    ///
+    /// # Errors
+    /// When it does not, or the catalogue lacks one; says what it was last.
+    pub async fn says(&self, id: &str, language: &str, keys: &[&str]) -> anyhow::Result<()> {
+        let texts = Texts::of(language)?;
+        let mut wanted = Vec::new();
+        for key in keys {
+            wanted.extend(texts.parts(key)?);
+        }
+        let all = |text: &str| wanted.iter().all(|part| plain(text).contains(part));
+        self.wait_text(id, all).await.with_context(|| format!("{id} says in {language}: {wanted:?}"))?;
+        Ok(())
     }
 
     /// Waits until the element with this test id is not shown any more.

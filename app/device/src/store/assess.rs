@@ -19,34 +19,24 @@ pub(crate) fn get(db: &Connection, id: AssessmentId) -> Result<AssessmentRecord>
     project::assessment(db, id)?.ok_or(DeviceError::NotFound("assessment"))
 }
 
-/// Keeps a score and ends the interview it came from.
-///
-/// `inputs` are what `score` was made from. When an answer was saved meanwhile, nothing is kept and
-/// the caller scores again.
+/// Keeps a score, which was made from these answers of the interview in the same transaction, and
+/// ends the interview.
 pub(crate) fn keep(
     db: &Connection,
     identity: &Identity,
     draft: &drafts::Draft,
     model: &Model,
-    inputs: &Inputs,
+    inputs: Inputs,
     score: Score,
     now: Millis,
-) -> Result<Option<AssessmentId>> {
+) -> Result<AssessmentId> {
     client::to_change(db, identity, draft.client)?;
-    if drafts::answers(db, draft.id)?.0 != *inputs {
-        return Ok(None);
-    }
     drafts::discard(db, draft.id)?;
     let id = AssessmentId(Uuid::now_v7());
-    let assessment = Assessment {
-        id,
-        client: draft.client,
-        model: model.reference(),
-        inputs: inputs.clone(),
-        score: score.into(),
-    };
+    let assessment =
+        Assessment { id, client: draft.client, model: model.reference(), inputs, score: score.into() };
     chain::append(db, identity, EventBody::Assessed(Box::new(assessment)), now)?;
-    Ok(Some(id))
+    Ok(id)
 }
 
 /// What the group of an assessment suggests.

@@ -2,12 +2,12 @@
 
 use super::client_form::field_label;
 use super::portfolio::start_interview;
-use super::review_detail::happened;
 use super::review_list::decided_key;
+use super::timeline::Timeline;
 use crate::browser;
 use crate::components::{
-    Badge, Button, EmptyState, ErrorPanel, Fact, Glyph, Icon, IconButton, Look, Notice, Panel, SparkLine,
-    Tag, Tone, Waiting,
+    Badge, Button, EmptyState, ErrorPanel, Fact, Icon, IconButton, Look, Notice, Panel, SparkLine, Tag, Tone,
+    Waiting,
 };
 use crate::fmt;
 use crate::i18n::{here, lang};
@@ -19,9 +19,9 @@ use crate::t;
 use dioxus::prelude::*;
 use vereda_domain::gateway::{
     ClientRequest, ClientView, Conflict, DiscardDraft, DraftRequest, EditClient, EditClientRequest,
-    GatewayError, GetClient, LastScore, TimelineItem, TimelineKind,
+    GatewayError, GetClient, LastScore,
 };
-use vereda_domain::{AssessmentId, ClientId, DraftId};
+use vereda_domain::{ClientId, DraftId};
 
 /// The screen.
 #[component]
@@ -95,11 +95,7 @@ pub fn Client(client: ClientId) -> Element {
                         testid: "client-no-assessment",
                     }
                 }
-                ol { class: "events",
-                    for (index , item) in view.timeline.iter().cloned().enumerate() {
-                        Happened { key: "{index}", item }
-                    }
-                }
+                Timeline { items: view.timeline.clone(), leads: true }
             }
         }
     }
@@ -285,95 +281,5 @@ fn Settle(client: ClientId, conflict: Conflict, editable: bool, query: Query<Cli
                 ErrorPanel { error }
             }
         }
-    }
-}
-
-/// Which assessment something that happened is about.
-fn about(what: &TimelineKind) -> Option<AssessmentId> {
-    match what {
-        TimelineKind::Captured | TimelineKind::Edited { .. } => None,
-        TimelineKind::Assessed { assessment, .. }
-        | TimelineKind::Decided { assessment, .. }
-        | TimelineKind::Rescored { assessment, .. } => Some(*assessment),
-    }
-}
-
-/// Something that happened; an assessment and what came of it lead to the result.
-#[component]
-fn Happened(item: TimelineItem) -> Element {
-    let app = use_app();
-    let (i18n, lang) = (here(), lang());
-    let icon = match &item.what {
-        TimelineKind::Captured => Icon::UserPlus,
-        TimelineKind::Edited { .. } => Icon::Pencil,
-        TimelineKind::Assessed { .. } => Icon::Scale,
-        TimelineKind::Decided { .. } => Icon::ClipboardCheck,
-        TimelineKind::Rescored { .. } => Icon::ShieldCheck,
-    };
-    let reason = match &item.what {
-        TimelineKind::Decided { override_reason: Some(reason), .. } => Some(reason.clone()),
-        _ => None,
-    };
-    let said = match &item.what {
-        TimelineKind::Edited { field, value } if !value.is_empty() => t!(
-            "client-edited",
-            actor = item.actor.as_str(),
-            field = field_label(i18n, *field),
-            value = value.as_str(),
-        ),
-        TimelineKind::Edited { field, .. } => {
-            t!("client-emptied", actor = item.actor.as_str(), field = field_label(i18n, *field))
-        }
-        _ => happened(i18n, lang, &item),
-    };
-    let body = rsx! {
-        span { class: "row-body",
-            span { class: "event-said", "{said}" }
-            if let Some(reason) = reason {
-                span { class: "meta event-said",
-                    {i18n.text(&format!("override-{}", reason.code.as_str()), &[])}
-                    ": {reason.words}"
-                }
-            }
-            span { class: "meta event-said",
-                {fmt::date(lang, item.at)}
-                ", "
-                {fmt::time(item.at)}
-            }
-        }
-    };
-    rsx! {
-        li { class: "happened",
-            if let Some(assessment) = about(&item.what) {
-                button {
-                    class: "happened-body",
-                    r#type: "button",
-                    "data-testid": "timeline-assessment",
-                    onclick: move |_| app.go(Route::Result(assessment)),
-                    Glyph { icon }
-                    {body}
-                    Glyph { icon: Icon::ChevronRight }
-                }
-            } else {
-                div { class: "happened-body",
-                    Glyph { icon }
-                    {body}
-                }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_about_an_assessment_leads_to_it() {
-        let id = AssessmentId(uuid::Uuid::from_u128(3));
-        let rescored =
-            TimelineKind::Rescored { assessment: id, result: vereda_domain::record::Rescore::Same };
-        assert_eq!(about(&rescored), Some(id));
-        assert_eq!(about(&TimelineKind::Captured), None);
     }
 }

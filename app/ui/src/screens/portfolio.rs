@@ -357,7 +357,7 @@ fn Row(index: usize, open: Callback<ClientId>) -> Element {
     let found: Option<ClientRow> = clients.pages.rows.read().get(&index).cloned();
     let Some(row) = found else {
         return rsx! {
-            div { class: "client-row", "aria-hidden": "true", span { class: "ghost" } }
+            div { class: "list-row", "aria-hidden": "true", span { class: "ghost" } }
         };
     };
     let lang = lang();
@@ -365,7 +365,7 @@ fn Row(index: usize, open: Callback<ClientId>) -> Element {
     let (waiting, conflict) = (row.waiting, row.conflict);
     rsx! {
         button {
-            class: "client-row",
+            class: "list-row",
             "data-stacked": stacked(app),
             r#type: "button",
             aria_current: opened.then_some("true"),

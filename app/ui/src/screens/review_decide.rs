@@ -1,18 +1,15 @@
 //! A decision before it is recorded: what will happen, and why it is not the suggested one.
 
+use super::override_form::{OverrideForm, use_why};
 use crate::browser;
-use crate::components::{Button, ErrorPanel, FieldFrame, Look};
+use crate::components::{Button, ErrorPanel, Look};
 use crate::fmt;
 use crate::i18n::{here, lang};
 use crate::state::use_app;
 use crate::t;
 use dioxus::prelude::*;
 use vereda_domain::Decision;
-use vereda_domain::event::{OverrideCode, OverrideReason};
 use vereda_domain::gateway::{AssessmentView, Decide, DecideRequest, GatewayError};
-
-/// The longest reason accepted, in characters.
-const MAX_WORDS: i64 = 1000;
 
 /// `approve`, `refer` or `refuse`, as in the catalogues.
 pub fn decision_key(decision: Decision) -> &'static str {
@@ -32,9 +29,7 @@ pub fn DecideDialog(
 ) -> Element {
     let app = use_app();
     let against = decision != view.suggested;
-    let mut code = use_signal(|| None::<OverrideCode>);
-    let mut words = use_signal(String::new);
-    let mut asked = use_signal(|| false);
+    let why = use_why();
     let mut busy = use_signal(|| false);
     let mut error = use_signal(|| None::<GatewayError>);
     let what = decision_key(decision);
@@ -42,19 +37,11 @@ pub fn DecideDialog(
     let id = view.assessment.id;
     let client = view.client_name.clone();
     let record = move |()| {
-        asked.set(true);
-        let reason = against.then(|| {
-            let code = (*code.peek())?;
-            let words = words.peek().trim().to_owned();
-            (!words.is_empty()).then_some(OverrideReason { code, words })
-        });
-        let override_reason = match reason {
-            Some(None) => {
-                browser::focus(if code.peek().is_none() { "override-code" } else { "override-words" });
-                return;
-            }
-            Some(reason) => reason,
-            None => None,
+        let override_reason = if against {
+            let Some(reason) = why.require() else { return };
+            Some(reason)
+        } else {
+            None
         };
         busy.set(true);
         let done = here().text(&format!("review-done-{what}"), &[("client", client.clone().into())]);
@@ -71,7 +58,6 @@ pub fn DecideDialog(
             }
         });
     };
-    let missing = |empty: bool, key: &str| (asked() && empty).then(|| here().text(key, &[]));
     rsx! {
         dialog {
             id: "decide",
@@ -103,48 +89,7 @@ pub fn DecideDialog(
                     }
                 }
                 if against {
-                    FieldFrame {
-                        id: "override-code",
-                        label: t!("review-why"),
-                        error: missing(code().is_none(), "review-why-missing"),
-                        group: true,
-                        div {
-                            class: "choices",
-                            role: "radiogroup",
-                            aria_labelledby: "override-code-label",
-                            aria_describedby: "override-code-error",
-                            for (index , one) in OverrideCode::ALL.into_iter().enumerate() {
-                                label { key: "{index}", class: "choice",
-                                    input {
-                                        id: if index == 0 { "override-code" },
-                                        r#type: "radio",
-                                        name: "override-code",
-                                        checked: code() == Some(one),
-                                        "data-testid": "option-override-code-{one.as_str()}",
-                                        onchange: move |_| code.set(Some(one)),
-                                    }
-                                    span { {here().text(&format!("override-{}", one.as_str()), &[])} }
-                                }
-                            }
-                        }
-                    }
-                    FieldFrame {
-                        id: "override-words",
-                        label: t!("review-words"),
-                        help: t!("review-words-help"),
-                        error: missing(words().trim().is_empty(), "review-words-missing"),
-                        div { class: "input",
-                            textarea {
-                                id: "override-words",
-                                "data-testid": "input-override-words",
-                                rows: "3",
-                                maxlength: MAX_WORDS,
-                                aria_describedby: "override-words-help override-words-error",
-                                value: words(),
-                                oninput: move |event| words.set(event.value()),
-                            }
-                        }
-                    }
+                    OverrideForm { why }
                 }
                 p { class: "meta", {t!("review-next-sync", officer = view.officer.clone())} }
                 if let Some(error) = error() {

@@ -5,10 +5,11 @@ use super::result::bars;
 use super::review::use_desk;
 use super::review_decide::{DecideDialog, decision_key};
 use super::review_list::{HelpButton, decided_key};
+use super::timeline::Timeline;
 use crate::browser;
 use crate::components::{
-    Badge, Button, ErrorPanel, Fact, Glyph, GroupScale, Icon, IconButton, Look, Notice, Panel, ReasonBars,
-    Tone, Waiting,
+    Badge, Button, ErrorPanel, Fact, GroupScale, Icon, IconButton, Look, Notice, Panel, ReasonBars, Tone,
+    Waiting,
 };
 use crate::fmt;
 use crate::i18n::{I18n, Lang, here, lang};
@@ -189,11 +190,7 @@ fn Body(view: AssessmentView) -> Element {
         Answers { view: view.clone() }
         ModelFacts { view: view.clone() }
         Panel { title: t!("review-history"), testid: "review-history",
-            ol { class: "events",
-                for (index , item) in view.timeline.iter().cloned().enumerate() {
-                    Happened { key: "{index}", item }
-                }
-            }
+            Timeline { items: view.timeline.clone() }
         }
     }
 }
@@ -333,73 +330,6 @@ fn ModelFacts(view: AssessmentView) -> Element {
                 }
             }
         }
-    }
-}
-
-#[component]
-fn Happened(item: TimelineItem) -> Element {
-    let icon = match &item.what {
-        TimelineKind::Captured => Icon::UserPlus,
-        TimelineKind::Edited { .. } => Icon::Pencil,
-        TimelineKind::Assessed { .. } => Icon::Scale,
-        TimelineKind::Decided { .. } => Icon::ClipboardCheck,
-        TimelineKind::Rescored { .. } => Icon::ShieldCheck,
-    };
-    let reason = match &item.what {
-        TimelineKind::Decided { override_reason: Some(reason), .. } => Some(reason.clone()),
-        _ => None,
-    };
-    rsx! {
-        li { class: "event",
-            Glyph { icon }
-            div {
-                p { {happened(here(), lang(), &item)} }
-                if let Some(reason) = reason {
-                    p { class: "meta",
-                        {here().text(&format!("override-{}", reason.code.as_str()), &[])} ": {reason.words}"
-                    }
-                }
-                p { class: "meta",
-                    {fmt::date(lang(), item.at)} " " {fmt::time(item.at)}
-                }
-            }
-        }
-    }
-}
-
-/// What happened, in a sentence.
-pub fn happened(i18n: I18n, lang: Lang, item: &TimelineItem) -> String {
-    let actor = ("actor", item.actor.clone().into());
-    match &item.what {
-        TimelineKind::Captured => i18n.text("event-captured", &[actor]),
-        TimelineKind::Edited { value, .. } => {
-            i18n.text("event-edited", &[actor, ("value", value.clone().into())])
-        }
-        TimelineKind::Assessed { group, probability, model_version, .. } => i18n.text(
-            "event-assessed",
-            &[
-                actor,
-                ("group", group.as_str().into()),
-                ("pd", fmt::percent(lang, *probability, 1).into()),
-                ("version", model_version.to_string().into()),
-            ],
-        ),
-        TimelineKind::Decided { decision, rank, .. } => {
-            let rank = match rank {
-                Rank::Officer => "role-officer",
-                Rank::Manager => "role-manager",
-            };
-            let args = [actor, ("rank", i18n.text(rank, &[]).into())];
-            i18n.text(&format!("event-{}", decision_key(*decision)), &args)
-        }
-        TimelineKind::Rescored { result, .. } => i18n.text(
-            match result {
-                Rescore::Same => "rescore-same",
-                Rescore::Different { .. } => "rescore-different",
-                Rescore::Impossible { .. } => "rescore-impossible",
-            },
-            &[],
-        ),
     }
 }
 

@@ -168,7 +168,7 @@ fn Row(index: usize) -> Element {
     let found: Option<ReviewRow> = desk.pages.rows.read().get(&index).cloned();
     let Some(row) = found else {
         return rsx! {
-            div { class: "review-row waiting-row", aria_hidden: true, span { class: "ghost" } }
+            div { class: "list-row", aria_hidden: true, span { class: "ghost" } }
         };
     };
     let lang = lang();
@@ -177,7 +177,7 @@ fn Row(index: usize) -> Element {
     rsx! {
         button {
             id: "review-row-{row.assessment}",
-            class: "review-row",
+            class: "list-row",
             r#type: "button",
             aria_current: opened.then_some("true"),
             "data-testid": "review-row-{row.assessment}",

@@ -1,13 +1,17 @@
 //! `cargo xtask screenshots`: pictures of every screen of the real app against the real server, in
-//! both languages and themes, at a phone's size and a desktop's, into `docs/screenshots`.
+//! both languages and themes, at a phone's size and a desktop's, into `target/screenshots`, to be
+//! looked at. Half of them (each screen once light and once dark, once in each language), and the
+//! unusual states, are kept in `docs/screenshots`.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use vereda_e2e::steps::ANSWERS;
+use vereda_e2e::steps::{ANSWERS, PIN};
 use vereda_e2e::{Desktop, Server, Shape, SignIn, Window, root, until};
 
 const LANGUAGES: [&str; 2] = ["es", "en"];
 const THEMES: [&str; 2] = ["light", "dark"];
+/// As long as a name may well be, and with what must stay text.
+const LONG: &str = "María de los Ángeles Ñáñez-Quiñones <b>y</b> Fernández de Córdoba Etxeberria";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -15,8 +19,20 @@ async fn main() -> Result<()> {
     let mut server = Server::start(&home.path().join("server"), 400).await?;
     let officer = server.sign_in("officer", 0)?;
     let manager = server.of_branch("manager", officer.branch.as_deref()).remove(0);
-    phone(&mut server, &officer).await?;
-    desk(&server, &manager).await
+    // `states` alone, for whoever works on those.
+    if std::env::args().nth(1).as_deref() != Some("states") {
+        phone(&mut server, &officer).await?;
+        desk(&server, &manager).await?;
+    }
+    states(&mut server, &officer).await?;
+    drop(server);
+    let empty = Server::start(&home.path().join("empty"), 0).await?;
+    nothing_yet(&empty).await
+}
+
+/// Whether the pictures of a screen in this dress are kept.
+fn kept(language: &str, theme: &str) -> bool {
+    matches!((language, theme), ("es", "light") | ("en", "dark"))
 }
 
 async fn phone(server: &mut Server, officer: &SignIn) -> Result<()> {
@@ -24,7 +40,8 @@ async fn phone(server: &mut Server, officer: &SignIn) -> Result<()> {
     let desktop = Desktop::start(width, height).await?;
     let mut window = Window::open(&desktop, &desktop.home().join("phone"), Shape::Phone).await?;
     window.get("input-server").await?;
-    shoot(&window, "phone-es-light-enrol").await?;
+    window.dress("es", "light", 100).await?;
+    shoot(&window, "phone-es-light-enrol", true).await?;
     window.enrol(server, officer).await?;
     settled(&window, 400).await?;
 
@@ -39,7 +56,7 @@ async fn phone(server: &mut Server, officer: &SignIn) -> Result<()> {
 
     for language in LANGUAGES {
         for theme in THEMES {
-            dress(&window, language, theme).await?;
+            window.dress(language, theme, 100).await?;
             let name = |screen: &str| format!("phone-{language}-{theme}-{screen}");
             let screens = [
                 ("portfolio", "/".to_owned(), "portfolio-search"),
@@ -56,11 +73,11 @@ async fn phone(server: &mut Server, officer: &SignIn) -> Result<()> {
             for (screen, path, sign) in screens {
                 window.go(&path).await?;
                 window.get(sign).await.with_context(|| name(screen))?;
-                shoot(&window, &name(screen)).await?;
+                shoot(&window, &name(screen), kept(language, theme)).await?;
             }
             window.call("lock", Value::Null).await?;
             window.get("pin-pad").await?;
-            shoot(&window, &name("unlock")).await?;
+            shoot(&window, &name("unlock"), kept(language, theme)).await?;
             window.unlock().await?;
         }
     }
@@ -86,7 +103,9 @@ async fn desk(server: &Server, manager: &SignIn) -> Result<()> {
     let row = &review["rows"][0];
     for language in LANGUAGES {
         for theme in THEMES {
-            dress(&window, language, theme).await?;
+            // The other half than the phone's.
+            let kept = |language, theme| !kept(language, theme);
+            window.dress(language, theme, 100).await?;
             let name = |screen: &str| format!("desktop-{language}-{theme}-{screen}");
             let screens = [
                 ("review", format!("/review/{}", text(&row["assessment"])), "review-detail-model-sha"),
@@ -97,11 +116,116 @@ async fn desk(server: &Server, manager: &SignIn) -> Result<()> {
             for (screen, path, sign) in screens {
                 window.go(&path).await?;
                 window.get(sign).await.with_context(|| name(screen))?;
-                shoot(&window, &name(screen)).await?;
+                shoot(&window, &name(screen), kept(language, theme)).await?;
             }
         }
     }
     window.close().await
+}
+
+/// What is unusual: text at 200 %, a long name, a refused bundle, an ended session, a wrong PIN, a
+/// form with a wrong answer, a server that is not there.
+async fn states(server: &mut Server, officer: &SignIn) -> Result<()> {
+    let (width, height) = Shape::Phone.size();
+    let desktop = Desktop::start(width, height).await?;
+    let window = Window::open(&desktop, &desktop.home().join("states"), Shape::Phone).await?;
+    window.dress("en", "light", 100).await?;
+    window.enter("input-server", "http://127.0.0.1:9").await?;
+    window.click("enrol-next").await?;
+    window.enter("input-username", &officer.username).await?;
+    window.enter("input-password", &officer.password).await?;
+    window.click("enrol-next").await?;
+    window.type_pin(PIN).await?;
+    window.type_pin(PIN).await?;
+    window.get("error").await?;
+    shoot(&window, "state-error-unreachable", true).await?;
+    window.dress("es", "light", 100).await?;
+    window.enrol(server, officer).await?;
+    settled(&window, 400).await?;
+
+    let fields = json!({"name": LONG, "document": "CC 1.234.567.890", "phone": "311 222 33 44",
+        "place": "Vereda El Ejemplo Largo del Alto de la Cruz, kilómetro 17"});
+    window.go("/new-client").await?;
+    for (field, text) in fields.as_object().context("fields")? {
+        window.enter(&format!("input-client-{field}"), text.as_str().unwrap_or_default()).await?;
+    }
+    window.click("consent").await?;
+    window.click("create-client").await?;
+    window.get("assess").await?;
+    shoot(&window, "state-long-name", true).await?;
+
+    let page = window.call("portfolio", json!({"query": "", "offset": 20, "limit": 3})).await?;
+    let draft = interview(&window, &page["rows"][0]["id"], 6).await?;
+    let wrong = json!({"draft": draft, "field": "amount", "value": "mil"});
+    window.call("save_field", wrong).await?;
+    let scored = interview(&window, &page["rows"][1]["id"], ANSWERS.len()).await?;
+    let result = window.call("score", json!({"draft": scored})).await?;
+    let result = format!("/result/{}", text(&result["assessment"]["id"]));
+    let form = format!("/interview/{}", text(&draft));
+    window.go(&form).await?;
+    window.get("section-step").await?;
+    window.get("input-amount").await?;
+    shoot(&window, "state-wrong-answer", true).await?;
+
+    window.dress("es", "light", 200).await?;
+    let large = [
+        ("portfolio", "/", "portfolio-search"),
+        ("interview", form.as_str(), "estimate"),
+        ("result", result.as_str(), "verdict"),
+        ("sync", "/sync", "sync-state"),
+    ];
+    for (screen, path, sign) in large {
+        window.go(path).await?;
+        window.get(sign).await?;
+        shoot(&window, &format!("state-200-percent-{screen}"), true).await?;
+    }
+    window.dress("en", "light", 100).await?;
+
+    // A flipped byte in a published bundle, and everybody's sessions ended.
+    until("everything to be sent", || async {
+        let sync = window.call("sync", Value::Null).await?;
+        Ok((sync["line"]["waiting"] == 0).then_some(()))
+    })
+    .await?;
+    server.stop().await?;
+    let reference = std::fs::read_to_string(root().join("models/bundles/reference-boosted-2.json"))?;
+    server.serve_bundle(2, reference.replacen("T8", "T7", 1).as_bytes(), Some(reference.as_bytes()))?;
+    server.go_on().await?;
+    window.call("sync_now", Value::Null).await?;
+    window.go("/model").await?;
+    window.get("model-refused").await?;
+    shoot(&window, "state-refused-bundle", true).await?;
+    server.stop().await?;
+    server.end_sessions()?;
+    server.go_on().await?;
+    window.call("lock", Value::Null).await?;
+    window.type_pin("111222").await?;
+    window.get("unlock-message").await?;
+    shoot(&window, "state-wrong-pin", true).await?;
+    window.unlock().await?;
+    window.go("/sync").await?;
+    window.get("sign-in-again").await?;
+    shoot(&window, "state-session-ended", true).await?;
+    window.close().await
+}
+
+/// A server without a client.
+async fn nothing_yet(server: &Server) -> Result<()> {
+    for (role, shape, screen, sign) in [
+        ("officer", Shape::Phone, "portfolio", "portfolio-search"),
+        ("manager", Shape::Desktop, "review", "review"),
+    ] {
+        let (width, height) = shape.size();
+        let desktop = Desktop::start(width, height).await?;
+        let window = Window::open(&desktop, &desktop.home().join(screen), shape).await?;
+        window.dress("es", "light", 100).await?;
+        window.enrol(server, &server.sign_in(role, 0)?).await?;
+        settled(&window, 0).await?;
+        window.get(sign).await?;
+        shoot(&window, &format!("state-empty-{screen}"), true).await?;
+        window.close().await?;
+    }
+    Ok(())
 }
 
 fn text(value: &Value) -> &str {
@@ -128,23 +252,8 @@ async fn settled(window: &Window<'_>, clients: u32) -> Result<()> {
     .await
 }
 
-/// Chooses language and theme, and waits until the page wears them.
-async fn dress(window: &Window<'_>, language: &str, theme: &str) -> Result<()> {
-    let settings =
-        json!({"language": language, "theme": theme, "text_percent": 100, "auto_lock_minutes": 30});
-    window.call("set_settings", settings).await?;
-    // The screens learn of settings when they unlock or set them themselves.
-    window.script("location.reload(); return null", vec![]).await?;
-    until("the page's dress", || async {
-        let script = "const page = document.documentElement; return [page.lang, page.dataset.theme]";
-        let worn = window.script(script, vec![]).await?;
-        Ok((worn == json!([language, theme])).then_some(()))
-    })
-    .await
-}
-
 /// Takes the picture once nothing loads and nothing moves any more.
-async fn shoot(window: &Window<'_>, name: &str) -> Result<()> {
+async fn shoot(window: &Window<'_>, name: &str, keep: bool) -> Result<()> {
     window.gone("loading").await?;
     let still = "const done = arguments[0]; const fonts = document.fonts.ready; \
         const moving = document.getAnimations().map(a => a.finished.catch(() => 0)); \
@@ -152,7 +261,11 @@ async fn shoot(window: &Window<'_>, name: &str) -> Result<()> {
         Promise.race([Promise.all([fonts, ...moving]), limit]).then(() => \
           requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true), 60))))";
     window.script_async(still, vec![]).await?;
-    window.picture(&root().join(format!("docs/screenshots/{name}.png"))).await?;
+    let file = root().join(format!("target/screenshots/{name}.png"));
+    window.picture(&file).await?;
+    if keep {
+        std::fs::copy(&file, root().join(format!("docs/screenshots/{name}.png")))?;
+    }
     println!("{name}");
     Ok(())
 }

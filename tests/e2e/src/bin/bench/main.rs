@@ -2,6 +2,8 @@
 //! `docs/BENCHMARKS.md`. Times inside the app are taken in its page, from the call of a command to
 //! its answer, so that the webview's part is counted.
 
+mod native;
+
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -14,11 +16,17 @@ const STARTS: usize = 9;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    if let Some(folder) = std::env::args_os().nth(1) {
+        return native::measure(Path::new(&folder)).await;
+    }
     let desktop = Desktop::start(1366, 768).await?;
     let mut rows = sizes()?;
 
     let mut server = Server::start(&desktop.home().join("small"), 400).await?;
-    rows.push(("memory of the server, 400 clients an officer (RSS)", megabytes(memory(server.pid())?)));
+    rows.push((
+        "memory of the server, 400 clients an officer (RSS)".into(),
+        megabytes(memory(server.pid())?),
+    ));
     let officer = server.sign_in("officer", 0)?;
     let data = desktop.home().join("officer");
     let mut window = Window::open(&desktop, &data, Shape::Phone).await?;
@@ -29,11 +37,11 @@ async fn main() -> Result<()> {
     rows.extend(screen(&window).await?);
     // And while everything that was captured is on its way.
     server.go_on().await?;
-    rows.push(("score of one applicant while sync is at work", score_while_syncing(&window).await?));
-    rows.push(("memory of the app after the interview (RSS, without WebKit's own processes)", {
+    rows.push(("score of one applicant while sync is at work".into(), score_while_syncing(&window).await?));
+    rows.push(("memory of the app after the interview (RSS, without WebKit's own processes)".into(), {
         megabytes(memory(Some(window.pid()?))?)
     }));
-    rows.push(("cold start: program started to first usable screen", {
+    rows.push(("cold start: program started to first usable screen".into(), {
         let mut times = Vec::new();
         for _ in 0..STARTS {
             window.kill().await?;
@@ -43,6 +51,8 @@ async fn main() -> Result<()> {
         summary(&mut times)
     }));
     window.close().await?;
+    server.stop().await?;
+    rows.extend(native::rows(&desktop, &data).await?);
     drop(server);
 
     eprintln!("making {} clients...", 4 * LARGE);
@@ -50,9 +60,18 @@ async fn main() -> Result<()> {
     let manager = server.sign_in("manager", 0)?;
     let window = Window::open(&desktop, &desktop.home().join("manager"), Shape::Desktop).await?;
     let took = enrol(&window, &server, &manager.username, &manager.password, 2 * LARGE).await?;
-    rows.push(("first sync of 100,000 clients with their assessments", format!("{:.1} s", took / 1000.0)));
-    rows.push(("memory of the app with 100,000 clients (RSS)", megabytes(memory(Some(window.pid()?))?)));
+    rows.push((
+        "first sync of 100,000 clients with their assessments".into(),
+        format!("{:.1} s", took / 1000.0),
+    ));
+    rows.push((
+        "memory of the app with 100,000 clients (RSS)".into(),
+        megabytes(memory(Some(window.pid()?))?),
+    ));
     rows.extend(search(&window).await?);
+    window.go("/").await?;
+    window.get("portfolio-search").await?;
+    window.picture(&root().join("docs/screenshots/state-100000-clients.png")).await?;
     window.close().await?;
 
     println!("| what | measured |\n| --- | --- |");
@@ -63,7 +82,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-type Row = (&'static str, String);
+type Row = (String, String);
 
 fn sizes() -> Result<Vec<Row>> {
     let size = |path: &Path| -> Result<u64> {
@@ -71,9 +90,9 @@ fn sizes() -> Result<Vec<Row>> {
     };
     let page = size(&root().join("dist/vereda-ui_bg.wasm"))?;
     Ok(vec![
-        ("size of the page's wasm", megabytes(page)),
-        ("size of the app (page included)", megabytes(size(&vereda_e2e::built("vereda")?)?)),
-        ("size of the server", megabytes(size(&vereda_e2e::built("vereda-server")?)?)),
+        ("size of the page's wasm".into(), megabytes(page)),
+        ("size of the app (page included)".into(), megabytes(size(&vereda_e2e::built("vereda")?)?)),
+        ("size of the server".into(), megabytes(size(&vereda_e2e::built("vereda-server")?)?)),
     ])
 }
 
@@ -137,9 +156,9 @@ async fn interview(window: &Window<'_>) -> Result<Vec<Row>> {
         scores.extend(times(window, "score", vec![json!({"draft": draft})]).await?);
     }
     Ok(vec![
-        ("saving one answer durably: page to disk and back", summary(&mut saves)),
-        ("what-if: page to score and back", summary(&mut what_ifs)),
-        ("score of one applicant, kept as an event: page to disk and back", summary(&mut scores)),
+        ("saving one answer durably: page to disk and back".into(), summary(&mut saves)),
+        ("what-if: page to score and back".into(), summary(&mut what_ifs)),
+        ("score of one applicant, kept as an event: page to disk and back".into(), summary(&mut scores)),
     ])
 }
 
@@ -180,7 +199,7 @@ async fn screen(window: &Window<'_>) -> Result<Vec<Row>> {
             document.querySelector('[data-testid=\"score\"]').click(); look();";
         taken.push(window.script_async(script, vec![]).await?.as_f64().context("a time")?);
     }
-    Ok(vec![("*Score* pressed to result shown", summary(&mut taken))])
+    Ok(vec![("*Score* pressed to result shown".into(), summary(&mut taken))])
 }
 
 /// Words of names, accents and case aside, documents and phones, over the large portfolio.
@@ -202,11 +221,11 @@ async fn search(window: &Window<'_>) -> Result<Vec<Row>> {
         ("search over 100,000 clients: phone", by(&|row| text(row, "phone"))),
     ];
     for (what, requests) in queries {
-        rows.push((what, summary(&mut times(window, "portfolio", requests).await?)));
+        rows.push((what.into(), summary(&mut times(window, "portfolio", requests).await?)));
     }
     let far = (0..100).map(|n| json!({"query": "", "offset": n * 990, "limit": 50})).collect();
     rows.push((
-        "a window anywhere in the list of 100,000",
+        "a window anywhere in the list of 100,000".into(),
         summary(&mut times(window, "portfolio", far).await?),
     ));
     Ok(rows)
@@ -248,7 +267,8 @@ fn megabytes(bytes: u64) -> String {
 fn summary(times: &mut [f64]) -> String {
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-    format!("median {:.1} ms, p99 {:.1} ms, of {}", at(0.5), at(0.99), times.len())
+    let mean = times.iter().sum::<f64>() / times.len() as f64;
+    format!("median {:.1} ms, mean {mean:.1} ms, p99 {:.1} ms, of {}", at(0.5), at(0.99), times.len())
 }
 
 fn machine() -> String {
