@@ -1,6 +1,9 @@
 //! The few things asked of the browser itself. Natively (in tests) there is none: every question
 //! has an answer that changes nothing.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use vereda_domain::Millis;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen::JsCast;
@@ -286,3 +289,13 @@ mod real {
 }
 
 pub use real::*;
+
+/// The outcome of some work, if it comes within so many milliseconds; after that the work is dropped.
+pub async fn within<T>(ms: i32, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut patience) = (pin!(work), pin!(sleep(ms)));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => patience.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}

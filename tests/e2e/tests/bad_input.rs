@@ -290,7 +290,7 @@ async fn wrong_pins(phone: &Window<'_>, work: &Work) -> Result<()> {
     phone.dress("es", "light", 100).await?;
     phone.call("lock", Value::Null).await?;
     phone.type_pin("111222").await?;
-    phone.says("unlock-message", "es", &["error-wrong-pin"]).await?;
+    phone.says("unlock-message", "es", &["error-wrong-pin", "error-wrong-pin-do"]).await?;
     let mut waits = Vec::new();
     for (language, wait) in [("es", "Espere"), ("en", "Wait")] {
         phone.dress(language, "light", 100).await?;

@@ -4,6 +4,7 @@
 //! changes of a field wait as its latest value. The queue outlives the screen, so that leaving it
 //! loses nothing.
 
+use crate::browser;
 use crate::fmt;
 use crate::i18n::Lang;
 use crate::state::App;
@@ -17,6 +18,10 @@ use vereda_domain::gateway::{
 use vereda_domain::{DraftId, Millis};
 use vereda_scoring::bundle::{Feature, Kind};
 use vereda_scoring::{Estimate, FieldProblem, Value};
+
+/// How long a save may take before it is asked for again, in milliseconds. It takes a few; one that
+/// was lost on its way must not hold up those behind it, and saving twice does no harm.
+const PATIENCE_MS: i32 = 10_000;
 
 /// What waits to be saved.
 #[derive(Default)]
@@ -143,7 +148,11 @@ impl Sheet {
             let next = self.queue.borrow_mut().waiting.pop_first();
             let Some((field, value)) = next else { break };
             let request = SaveFieldRequest { draft: self.draft, field: field.clone(), value: value.clone() };
-            match self.app.call::<SaveField>(request).await {
+            let Some(answer) = browser::within(PATIENCE_MS, self.app.call::<SaveField>(request)).await else {
+                self.queue.borrow_mut().waiting.entry(field).or_insert(value);
+                continue;
+            };
+            match answer {
                 Ok(kept) => {
                     let newer = self.queue.borrow().waiting.contains_key(&field);
                     // The screen may be gone; its signals are then as well, and nobody misses them.
@@ -182,7 +191,7 @@ impl Sheet {
     /// Waits until nothing is under way; whether all is saved.
     pub async fn settled(&self) -> bool {
         while self.queue.borrow().running {
-            crate::browser::sleep(15).await;
+            browser::sleep(15).await;
         }
         self.queue.borrow().waiting.is_empty()
     }

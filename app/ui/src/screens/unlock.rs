@@ -109,7 +109,9 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
             })
         }
         (None, Some(error)) if plain(error.code) => {
-            Some(here().text(&format!("error-{}", error.code.as_str()), &[]))
+            let (what, todo) =
+                (format!("error-{}", error.code.as_str()), format!("error-{}-do", error.code.as_str()));
+            Some(format!("{}. {}", here().text(&what, &[]), here().text(&todo, &[])))
         }
         _ => None,
     };
