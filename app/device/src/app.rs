@@ -180,6 +180,7 @@ impl App {
             clock: inner.config.clock.clone(),
             device_name: inner.config.device_name.clone(),
             platform: inner.config.platform.clone(),
+            version: inner.config.version.clone(),
         };
         let session = Arc::new(Session::new(parts, requests)?);
         if let Some(signed_in) = signed_in {

@@ -371,6 +371,7 @@ fn sync_view(session: &Session) -> Result<SyncView> {
             receipt: meta::get(db, &meta::RECEIPT)?,
             drift_ms: meta::get(db, &meta::DRIFT_MS)?,
             last_error: meta::get(db, &meta::LAST_ERROR)?,
+            unread: meta::get(db, &meta::UNREAD)?.map_or(0, |unread| unread.count),
             server: identity.server.clone(),
             device: identity.device.to_string(),
             log: log::latest(db, SYNC_RUNS)?,

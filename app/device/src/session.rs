@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub clock: WallClock,
     pub http: reqwest::Client,
     pub settings: RwLock<Settings>,
+    /// Of the app.
+    pub version: String,
     device_name: String,
     platform: String,
     identity: RwLock<Arc<Identity>>,
@@ -60,6 +62,8 @@ pub(crate) struct Parts {
     pub clock: WallClock,
     pub device_name: String,
     pub platform: String,
+    /// Of the app.
+    pub version: String,
 }
 
 impl Session {
@@ -76,6 +80,7 @@ impl Session {
             settings: RwLock::new(parts.settings),
             device_name: parts.device_name,
             platform: parts.platform,
+            version: parts.version,
             identity: RwLock::new(Arc::new(identity)),
             vault: Mutex::new(parts.vault),
             access: tokio::sync::Mutex::new(None),

@@ -4,7 +4,9 @@
 mod common;
 
 use common::*;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vereda_domain::Decision;
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{OverrideCode, OverrideReason};
@@ -256,4 +258,73 @@ async fn closed(folder: &std::path::Path) {
         assert!(std::time::Instant::now() < patience, "the store stays open");
         tokio::task::yield_now().await;
     }
+}
+
+/// A server of tomorrow: as the real one, but each page of changes begins with one of a kind that no
+/// app of today knows, for as long as the flag is set.
+async fn of_tomorrow(server: &Server, tomorrow: Arc<AtomicBool>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (here, there) = (listener.local_addr().unwrap(), server.url().replace("http://", ""));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !whole(&request) {
+                if stream.read_buf(&mut request).await.unwrap() == 0 {
+                    break;
+                }
+            }
+            let text = String::from_utf8(request).unwrap().replacen("\r\n", "\r\nconnection: close\r\n", 1);
+            let mut real = tokio::net::TcpStream::connect(&there).await.unwrap();
+            real.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            real.read_to_string(&mut answer).await.unwrap();
+            if text.starts_with("GET /api/sync/pull") && tomorrow.load(Ordering::SeqCst) {
+                let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+                let unknown = r#"{"change":"state","record":{"kind":"guarantor","id":7}},"#;
+                let comma = if body.starts_with(r#"{"changes":[]"#) {
+                    unknown.trim_end_matches(',')
+                } else {
+                    unknown
+                };
+                let body = body.replacen(r#"{"changes":["#, &format!(r#"{{"changes":[{comma}"#), 1);
+                let lines = head.lines().filter(|line| !line.to_lowercase().starts_with("content-length"));
+                let head = lines.collect::<Vec<_>>().join("\r\n");
+                answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            }
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    format!("http://{here}")
+}
+
+fn whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length =
+        head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_an_unknown_shape_keeps_nothing_else_away() {
+    let server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let ana = Device::enrolled(&server, "ana").await;
+    ana.new_client("María Peña", "1.020.345").await;
+    ana.synced().await;
+    let tomorrow = Arc::new(AtomicBool::new(true));
+    let url = of_tomorrow(&server, tomorrow.clone()).await;
+    let mut device = Device::new();
+    device.app.enrol(enrol(&url, "ana")).await.unwrap();
+    let view = device.synced().await;
+    assert!(view.unread > 0, "it is said");
+    assert_eq!(device.portfolio().await.rows[0].name, "María Peña");
+    assert!(device.app.model().await.unwrap().active.is_some());
+    // A newer app reads everything again.
+    tomorrow.store(false, Ordering::SeqCst);
+    device.version = "0.0.1";
+    device.restart().await;
+    device.unlock().await;
+    assert_eq!(device.synced().await.unread, 0);
+    assert_eq!(device.portfolio().await.total, 1);
 }

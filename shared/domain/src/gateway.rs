@@ -849,6 +849,8 @@ pub struct SyncView {
     pub drift_ms: Option<Millis>,
     /// The last failure.
     pub last_error: Option<SyncError>,
+    /// Changes that came in a shape which only a newer app knows.
+    pub unread: u64,
     /// At which server.
     pub server: String,
     /// This device.

@@ -3,8 +3,11 @@
 use crate::error::{DeviceError, Result};
 use crate::store::chain::BATCH_BYTES;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use std::time::Duration;
+use vereda_domain::Millis;
 use vereda_domain::api::{
     ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Pulled, Push, Pushed, Refresh, ServerInfo,
     Session, SignIn,
@@ -157,9 +160,24 @@ impl Server {
         read(checked_within(request, UPLOAD).await?).await
     }
 
-    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32) -> Result<Pulled> {
+    /// One page of changes, and how many more it had of a shape that this program does not know: one
+    /// such must not keep the others away.
+    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32) -> Result<(Pulled, u64)> {
         let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}"));
-        answer(self.client.get(url).bearer_auth(token)).await
+        let page: Page = answer(self.client.get(url).bearer_auth(token)).await?;
+        let mut changes = Vec::with_capacity(page.changes.len());
+        let mut unread = 0;
+        for change in &page.changes {
+            match serde_json::from_str(change.get()) {
+                Ok(change) => changes.push(change),
+                Err(error) => {
+                    tracing::warn!(kind = ?error.classify(), "a change of an unknown shape is left out");
+                    unread += 1;
+                }
+            }
+        }
+        let (cursor, more, server_ms) = (page.cursor, page.more, page.server_ms);
+        Ok((Pulled { changes, cursor, more, server_ms }, unread))
     }
 
     /// The newest published model; `None` when there is none.
@@ -180,6 +198,15 @@ impl Server {
         let response = checked(self.client.get(url).bearer_auth(token)).await?;
         body(response, vereda_scoring::MAX_BYTES).await
     }
+}
+
+/// [`Pulled`], its changes not read yet.
+#[derive(Deserialize)]
+struct Page {
+    changes: Vec<Box<RawValue>>,
+    cursor: u64,
+    more: bool,
+    server_ms: Millis,
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
@@ -219,7 +246,13 @@ async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Resp
 
 async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let begun = tokio::time::Instant::now();
     while let Some(chunk) = within(SILENCE, response.chunk()).await? {
+        // One that drips would never be silent, and never end.
+        let enough = UPLOAD + Duration::from_secs(bytes.len() as u64 / SLOWEST);
+        if begun.elapsed() > enough {
+            return Err(DeviceError::Unreachable(format!("less than {SLOWEST} bytes came in a second")));
+        }
         if bytes.len() + chunk.len() > limit {
             return Err(DeviceError::Server(format!("its answer is larger than {limit} bytes")));
         }

@@ -117,7 +117,7 @@ async fn one(session: &Arc<Session>, failures: u32) -> Result<()> {
         Some((code, message)) => tracing::warn!(code = code.as_str(), message, "sync"),
     }
     let well = result.is_ok();
-    let error = note.map(|(code, message)| SyncError { code, message, at: now });
+    let error = note.map(|(code, message)| SyncError { code, message: brief(&message), at: now });
     let took_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     let entry = SyncLogEntry { at: now, took_ms, sent: stats.sent, received: stats.received, error };
     let kept = session
@@ -148,9 +148,27 @@ async fn one(session: &Arc<Session>, failures: u32) -> Result<()> {
     result
 }
 
+/// A message may quote the server's: it must not fill the log, nor forge a line of it.
+fn brief(message: &str) -> String {
+    const LONGEST: usize = 300;
+    let line = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    if message.chars().count() <= LONGEST {
+        line.collect()
+    } else {
+        line.take(LONGEST).chain(['…']).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_stays_one_short_line() {
+        assert_eq!(brief("chain broken"), "chain broken");
+        let long = brief(&"x\n".repeat(10_000));
+        assert!(long.chars().count() == 301 && !long.contains('\n'));
+    }
 
     #[test]
     fn pauses_grow_from_seconds_to_a_minute_and_then_stay() {

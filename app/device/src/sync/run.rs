@@ -147,21 +147,37 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
 }
 
 async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {
-    let mut cursor = session.read(|db| meta::get(db, &meta::CURSOR)).await?.unwrap_or(0);
+    let version = session.version.clone();
+    let mut cursor = session
+        .write(move |db| {
+            // What an older version could not read, this one may: from the beginning.
+            if meta::get(db, &meta::UNREAD)?.is_some_and(|unread| unread.version != version) {
+                meta::clear(db, &meta::CURSOR)?;
+            }
+            let cursor = meta::get(db, &meta::CURSOR)?.unwrap_or(0);
+            if cursor == 0 {
+                meta::clear(db, &meta::UNREAD)?;
+            }
+            Ok(cursor)
+        })
+        .await?;
     loop {
-        let page =
+        let (page, unread) =
             with_token(session, server, |token| async move { server.pull(&token, cursor, PAGE).await })
                 .await?;
         if page.more && page.cursor <= cursor {
             return Err(DeviceError::Server("its pages do not go on".into()));
         }
         let (next, more, received) = (page.cursor, page.more, page.changes.len() as u64);
-        if next != cursor || received > 0 {
+        if next != cursor || received > 0 || unread > 0 {
             session
                 .blocking(move |session| {
                     let identity = session.identity();
                     let now = session.now();
-                    session.store.write(|db| remote::apply(db, &identity, &page, now))
+                    session.store.write(|db| {
+                        remote::apply(db, &identity, &page, now)?;
+                        meta::add_unread(db, &session.version, unread)
+                    })
                 })
                 .await?;
         }

@@ -128,6 +128,8 @@ pub struct Device {
     pub keys: KeyStore,
     /// The machine's clock minus the true one, in milliseconds.
     pub offset: Arc<AtomicI64>,
+    /// Of the app; a restart takes up another one.
+    pub version: &'static str,
 }
 
 impl Device {
@@ -135,8 +137,9 @@ impl Device {
         let folder = tempfile::tempdir().unwrap();
         let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
         let offset = Arc::new(AtomicI64::new(0));
-        let app = open(folder.path().to_owned(), keys.clone(), offset.clone());
-        Device { app, folder, keys, offset }
+        let version = "0.0.0";
+        let app = open(folder.path().to_owned(), keys.clone(), offset.clone(), version);
+        Device { app, folder, keys, offset, version }
     }
 
     /// Enrols and waits until portfolio and model are here.
@@ -150,7 +153,7 @@ impl Device {
     /// The process was killed and started again.
     pub async fn restart(&mut self) {
         self.app.lock().await.unwrap();
-        self.app = open(self.folder.path().to_owned(), self.keys.clone(), self.offset.clone());
+        self.app = open(self.folder.path().to_owned(), self.keys.clone(), self.offset.clone(), self.version);
     }
 
     pub async fn unlock(&self) {
@@ -212,13 +215,13 @@ impl Device {
     }
 }
 
-fn open(data_dir: PathBuf, keystore: KeyStore, offset: Arc<AtomicI64>) -> App {
+fn open(data_dir: PathBuf, keystore: KeyStore, offset: Arc<AtomicI64>, version: &str) -> App {
     App::open(AppConfig {
         data_dir,
         keystore,
         device_name: "test machine".into(),
         platform: "linux".into(),
-        version: "0.0.0".into(),
+        version: version.into(),
         clock: WallClock::new(move || now() + offset.load(Ordering::SeqCst)),
     })
 }

@@ -17,6 +17,10 @@ sync-aside = { $n ->
    *[other] { $n } records put aside
   }
 sync-aside-means = The server keeps them, but somebody must look at them. They hold nothing else up.
+sync-unread = { $n ->
+    [one] { $n } change on the server needs a newer version of this app. Everything else is here.
+   *[other] { $n } changes on the server need a newer version of this app. Everything else is here.
+  }
 sync-see-client = See the client
 sync-waiting = { $n ->
     [0] Waiting to be sent

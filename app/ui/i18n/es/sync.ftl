@@ -17,6 +17,10 @@ sync-aside = { $n ->
    *[other] { $n } registros apartados
   }
 sync-aside-means = El servidor los guardó, pero alguien debe revisarlos. No detienen a los demás.
+sync-unread = { $n ->
+    [one] { $n } cambio del servidor necesita una versión más nueva de la aplicación. Todo lo demás está aquí.
+   *[other] { $n } cambios del servidor necesitan una versión más nueva de la aplicación. Todo lo demás está aquí.
+  }
 sync-see-client = Ver al cliente
 sync-waiting = { $n ->
     [0] Por enviar

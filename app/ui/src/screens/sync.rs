@@ -91,6 +91,7 @@ fn StatePanel(line: SyncLine, view: Option<SyncView>) -> Element {
         SyncState::UpdatingModel => (t!("sync-model-means"), Some((None, None))),
         SyncState::Blocked { code } => (here().text(&format!("error-{}-do", code.as_str()), &[]), None),
     };
+    let unread = view.as_ref().map_or(0, |view| view.unread);
     let last_error = view.and_then(|view| view.last_error);
     rsx! {
         section { class: "panel sync-state", "data-tone": tone.name(), "data-testid": "sync-state",
@@ -104,6 +105,9 @@ fn StatePanel(line: SyncLine, view: Option<SyncView>) -> Element {
             }
             if let SyncState::Blocked { code: ErrorCode::SessionExpired } = line.state {
                 SignIn {}
+            }
+            if unread > 0 {
+                p { "data-testid": "sync-unread", {t!("sync-unread", n = unread)} }
             }
             if let Some(error) = last_error {
                 LastError { error }
