@@ -271,10 +271,11 @@ fn Receipts(receipt: Option<Receipt>, drift_ms: Option<i64>, server: String, dev
     let worrying = drift_ms.is_some_and(|drift| drift.abs() > WORRYING_DRIFT);
     let drift = drift_ms.map(|drift| {
         let size = drift.unsigned_abs() as f64 / 1000.0;
-        let shown = if size < 90.0 {
-            t!("drift-seconds", n = fmt::number(lang, size, 1))
-        } else {
-            t!("drift-minutes", n = fmt::number(lang, size / 60.0, 1))
+        let shown = match size {
+            ..90.0 => t!("drift-seconds", n = fmt::number(lang, size, 1)),
+            ..5_400.0 => t!("drift-minutes", n = fmt::number(lang, size / 60.0, 0)),
+            ..172_800.0 => t!("drift-hours", n = fmt::number(lang, size / 3_600.0, 1)),
+            _ => t!("drift-days", n = fmt::number(lang, size / 86_400.0, 0)),
         };
         if drift >= 0 { t!("drift-ahead", by = shown) } else { t!("drift-behind", by = shown) }
     });
@@ -296,6 +297,7 @@ fn Receipts(receipt: Option<Receipt>, drift_ms: Option<i64>, server: String, dev
                 None => rsx! {
                     p { class: "panel-lead", {t!("receipt-none")} }
                     dl { class: "facts",
+                        Fact { label: t!("clock"), testid: "drift", {drift.unwrap_or_else(|| t!("drift-unknown"))} }
                         Fact { label: t!("server"), "{server}" }
                         Fact { label: t!("device"), "{device}" }
                     }
