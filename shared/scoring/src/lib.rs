@@ -28,6 +28,7 @@ pub mod calibrate;
 mod check;
 mod error;
 mod forest;
+pub mod import;
 mod model;
 mod plan;
 mod score;
