@@ -1,5 +1,6 @@
 //! What can go wrong on the command line.
 
+use crate::applicants::Reject;
 use std::path::PathBuf;
 use vereda_domain::api::{Problem, ProblemCode};
 use vereda_scoring::LoadError;
@@ -56,22 +57,38 @@ pub enum Error {
         /// What the parser met.
         source: csv::Error,
     },
-    /// Rows that the model cannot score; nothing was written.
-    #[error(
-        "{path}: {bad} of {rows} rows cannot be scored, so nothing was written:\n{first}",
-        path = path.display(),
-        first = first.join("\n")
-    )]
-    Rows {
+    /// A table without a column that was asked for.
+    #[error("{path} has no column {column}; it has {header}", path = path.display(), header = header.join(", "))]
+    NoColumn {
         /// Which file.
         path: PathBuf,
-        /// How many.
-        bad: usize,
-        /// Of how many.
-        rows: usize,
-        /// The first few, with line and cause.
-        first: Vec<String>,
+        /// What was asked for.
+        column: String,
+        /// What is there.
+        header: Vec<String>,
     },
+    /// A row that the model cannot score.
+    #[error(
+        "{path}, {reject}; correct the row, or give --on-error skip to set such rows aside in a file",
+        path = path.display()
+    )]
+    Row {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it, and what is wrong.
+        reject: Reject,
+    },
+    /// A model that breaks what every model keeps to.
+    #[error("{path}: {violation}; do not use this bundle, and send it to the people who make this program", path = path.display())]
+    Invariant {
+        /// Which bundle.
+        path: PathBuf,
+        /// What it breaks, and for which inputs.
+        violation: String,
+    },
+    /// A result that cannot be written as JSON.
+    #[error("the result cannot be written as JSON: {0}")]
+    Json(serde_json::Error),
     /// An address that is none, or over which a password must not go.
     #[error(
         "{0} is not a server's address: write https://host, or http://localhost:port for one on this machine"
@@ -109,6 +126,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a reader of the output has had enough (`| head`), which is no failure.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Error::File { action: "write", source, .. }
+            if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// 3 when it may work later without a change (network, server), 1 when what was given is wrong.
     /// 2 is for wrong arguments.
     pub fn exit_code(&self) -> u8 {
