@@ -51,6 +51,17 @@ impl Model {
         Ok(model)
     }
 
+    /// A bundle that is still being made: checked but for its golden vectors, which need not be
+    /// there yet. It has no hash, and no device takes it; [`crate::bundle::seal`] makes bytes of it
+    /// once it has golden vectors.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for the golden vectors.
+    pub fn draft(bundle: Bundle) -> Result<Model, LoadError> {
+        check::bundle(&bundle)?;
+        Ok(Model::compile(bundle, String::new()))
+    }
+
     fn compile(bundle: Bundle, sha256: String) -> Model {
         let features = &bundle.schema.features;
         let positions = features.iter().enumerate().map(|(i, f)| (f.name.clone(), i)).collect();

@@ -50,16 +50,7 @@ pub(crate) fn bundle(bundle: &Bundle) -> Checked {
         scored.iter().filter_map(|&i| bundle.schema.features.get(i)).map(|f| f.name.as_str()).collect();
     reasons(&bundle.reasons, &scored)?;
     card::reference(bundle, &scored)?;
-    card::card(&bundle.card)?;
-    let golden = bundle.golden.len();
-    if golden == 0 || golden > MAX_GOLDEN {
-        return Err(invalid(
-            "golden",
-            format!("has {golden} vectors"),
-            "give 1 to 1000 inputs with the answers of the training library",
-        ));
-    }
-    Ok(())
+    card::card(&bundle.card)
 }
 
 /// Positions of the features that the estimator uses.
@@ -86,6 +77,14 @@ pub(crate) fn scored_features(bundle: &Bundle) -> BTreeSet<usize> {
 
 /// Scores the golden vectors: margin to the bit, PD to 1e-12, group.
 pub(crate) fn golden(model: &Model) -> Checked {
+    let count = model.bundle().golden.len();
+    if count == 0 || count > MAX_GOLDEN {
+        return Err(invalid(
+            "golden",
+            format!("has {count} vectors"),
+            "give 1 to 1000 inputs with the answers of the training library",
+        ));
+    }
     for (i, golden) in model.bundle().golden.iter().enumerate() {
         let margin = model.margin(&golden.inputs).map_err(|error| {
             invalid(

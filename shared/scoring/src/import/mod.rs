@@ -9,9 +9,12 @@
 //! to the file. What they do not know to be the same model they refuse by name.
 
 mod derive;
+mod draft;
 mod error;
+pub mod xgboost;
 
 pub use derive::{Mark, PLACEHOLDER, Placement};
+pub use draft::DEFAULT_CUTS;
 pub use error::ImportError;
 
 use crate::bundle::{Calibration, Estimator};
@@ -52,9 +55,20 @@ pub struct Imported {
     pub calibration: Calibration,
     /// The model's columns, in the model's order.
     pub columns: Vec<Column>,
+    /// How closely the library's margins and the bundle's agree.
+    pub agreement: Agreement,
     /// What was decided while reading, each a sentence for a person (in English, for the terminal
     /// and the notes of whoever imports).
     pub notes: Vec<String>,
+}
+
+/// How closely a library's margins and a bundle's agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreement {
+    /// To the bit: both add the same numbers in the same order.
+    Bits,
+    /// Within the rounding of the sum: the library adds in an order of its own (BLAS).
+    Rounding,
 }
 
 /// One input of a model, as far as the model knows it.
