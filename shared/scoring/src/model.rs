@@ -1,11 +1,11 @@
 //! A bundle that has been checked, and what it says.
 
-use crate::bundle::{Bundle, Estimator, FORMAT, FORMAT_VERSION, Feature, Group, Kind};
+use crate::bundle::{Baseline, Bundle, Estimator, FORMAT, FORMAT_VERSION, Feature, Group, Kind};
 use crate::calibrate;
 use crate::check;
 use crate::error::{ExpectedType, FieldError, FieldProblem, InputError, LoadError};
 use crate::plan::Plan;
-use crate::score::{Contribution, Estimate, ModelRef, Reason, Score};
+use crate::score::{Contribution, Estimate, ModelRef, PointsLost, Reason, Score};
 use crate::value::{Inputs, Value};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -154,6 +154,33 @@ impl Model {
         Some(points.base_points - factor * (margin + libm::log(points.base_odds)))
     }
 
+    /// The points that each scored feature cost this applicant, in the order of the schema; `None`
+    /// unless the model is used as a scorecard ([`crate::bundle::Points`]).
+    ///
+    /// A feature's points are -pdo / ln 2 x its part of the margin, so that the differences here do
+    /// not depend on how base points are spread over the features.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs.
+    pub fn points_lost(&self, inputs: &Inputs) -> Result<Option<Vec<PointsLost>>, InputError> {
+        let Estimator::Logistic { points: Some(points), .. } = &self.bundle.estimator else {
+            return Ok(None);
+        };
+        let factor = points.pdo / std::f64::consts::LN_2;
+        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        let mut means = vec![0.0; row.len()];
+        self.plan.contributions(&row, &mut means);
+        let lost = |loss: Contribution| {
+            let against_mean = self.positions.get(&loss.feature).and_then(|&i| means.get(i))?;
+            Some(PointsLost {
+                against_best: factor * loss.value,
+                against_mean: factor * against_mean,
+                feature: loss.feature,
+            })
+        };
+        Ok(Some(self.losses(&row).into_iter().filter_map(lost).collect()))
+    }
+
     /// The score of one applicant, with its reasons.
     ///
     /// # Errors
@@ -223,21 +250,40 @@ impl Model {
                 Some(Contribution { feature: feature.name.clone(), value: values.get(i).copied()? })
             })
             .collect();
-        let reasons = self.reasons(&contributions);
+        let reasons = match self.bundle.reasons.baseline {
+            Baseline::Mean => self.reasons(&contributions),
+            Baseline::Best => self.reasons(&self.losses(row)),
+        };
         Score { margin, probability, group: self.group(probability), bias, contributions, reasons }
     }
 
+    /// What each scored feature's part is above its best part, in the order of the schema.
+    fn losses(&self, row: &[f64]) -> Vec<Contribution> {
+        let mut losses = self.plan.losses(row);
+        losses.sort_by_key(|(feature, _)| *feature);
+        let named = |(feature, value): (usize, f64)| {
+            let feature = self.bundle.schema.features.get(feature)?;
+            Some(Contribution { feature: feature.name.clone(), value })
+        };
+        losses.into_iter().filter_map(named).collect()
+    }
+
+    /// The largest that raise the risk, as many as the bundle's policy allows; then, while there is
+    /// room, the largest that lower it.
     fn reasons(&self, contributions: &[Contribution]) -> Vec<Reason> {
-        let mut ranked: Vec<&Contribution> = contributions.iter().filter(|c| c.value != 0.0).collect();
-        // Stable, so that equal contributions stay in the order of the schema.
-        ranked.sort_by(|a, b| {
-            let favourable = |c: &Contribution| c.value < 0.0;
-            favourable(a).cmp(&favourable(b)).then(b.value.abs().total_cmp(&a.value.abs()))
-        });
-        ranked
-            .into_iter()
+        let policy = &self.bundle.reasons;
+        let ranked = |sign: f64| {
+            let mut ranked: Vec<&Contribution> =
+                contributions.iter().filter(|c| c.value * sign > 0.0).collect();
+            // Stable, so that equal contributions stay in the order of the schema.
+            ranked.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+            ranked
+        };
+        let adverse = ranked(1.0).into_iter().take(policy.adverse as usize);
+        adverse
+            .chain(ranked(-1.0))
             .filter_map(|contribution| {
-                let texts = self.bundle.reasons.texts.get(&contribution.feature)?;
+                let texts = policy.texts.get(&contribution.feature)?;
                 let text = if contribution.value > 0.0 { &texts.raises } else { &texts.lowers };
                 Some(Reason {
                     feature: contribution.feature.clone(),
@@ -245,7 +291,7 @@ impl Model {
                     text: text.clone(),
                 })
             })
-            .take(self.bundle.reasons.max as usize)
+            .take(policy.max as usize)
             .collect()
     }
 }

@@ -61,6 +61,9 @@ pub struct Card {
     pub calibration: Vec<CalibrationRow>,
     /// Which protected attributes were kept out or why one is in.
     pub fairness: Text,
+    /// By feature name, why a scored feature may stand whose name or label speaks of a protected
+    /// attribute (age, sex, marital status, nationality, ...); without it the bundle is refused.
+    pub protected: BTreeMap<String, Text>,
     /// Who made it.
     pub author: String,
     /// RFC 3339 date.

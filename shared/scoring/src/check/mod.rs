@@ -5,10 +5,11 @@
 
 mod card;
 mod estimator;
+mod protected;
 mod schema;
 mod trees;
 
-use crate::bundle::{Bundle, Calibration, Estimator, Groups, Node, Reasons, Text};
+use crate::bundle::{Baseline, Bundle, Calibration, Estimator, Groups, Node, Text};
 use crate::error::LoadError;
 use crate::model::Model;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +49,8 @@ pub(crate) fn bundle(bundle: &Bundle) -> Checked {
     let scored = scored_features(bundle);
     let scored: BTreeSet<&str> =
         scored.iter().filter_map(|&i| bundle.schema.features.get(i)).map(|f| f.name.as_str()).collect();
-    reasons(&bundle.reasons, &scored)?;
+    reasons(bundle, &scored)?;
+    protected::check(bundle, &scored)?;
     card::reference(bundle, &scored)?;
     card::card(&bundle.card)
 }
@@ -194,9 +196,24 @@ fn groups(groups: &Groups) -> Checked {
     Ok(())
 }
 
-fn reasons(reasons: &Reasons, scored: &BTreeSet<&str>) -> Checked {
+fn reasons(bundle: &Bundle, scored: &BTreeSet<&str>) -> Checked {
+    let reasons = &bundle.reasons;
     if !(1..=8).contains(&reasons.max) {
         return Err(invalid("reasons.max", format!("is {}", reasons.max), "give 1 to 8 reasons"));
+    }
+    if !(1..=reasons.max).contains(&reasons.adverse) {
+        return Err(invalid(
+            "reasons.adverse",
+            format!("is {}, with {} reasons in all", reasons.adverse, reasons.max),
+            "let 1 to max of them be adverse",
+        ));
+    }
+    if reasons.baseline == Baseline::Best && !matches!(bundle.estimator, Estimator::Logistic { .. }) {
+        return Err(invalid(
+            "reasons.baseline",
+            "is best, but the estimator is not logistic: no answer is the best one whatever the others are",
+            "measure against the mean",
+        ));
     }
     if let Some(name) = scored.iter().find(|name| !reasons.texts.contains_key(**name)) {
         return Err(invalid(

@@ -2,8 +2,8 @@
 
 use super::{ImportError, Imported, PLACEHOLDER, Placement};
 use crate::bundle::{
-    Bundle, Card, CardData, Decision, Distribution, Estimator, FORMAT, FORMAT_VERSION, Group, GroupText,
-    Groups, ReasonText, Reasons, Reference, Schema, Text,
+    Baseline, Bundle, Card, CardData, Decision, Distribution, Estimator, FORMAT, FORMAT_VERSION, Group,
+    GroupText, Groups, ReasonText, Reasons, Reference, Schema, Text,
 };
 use crate::check;
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ impl Imported {
             estimator,
             calibration: self.calibration.clone(),
             groups: Groups { cuts: DEFAULT_CUTS.to_vec(), groups: groups.collect() },
-            reasons: Reasons { max: 4, texts: BTreeMap::new() },
+            reasons: Reasons { max: 4, adverse: 4, baseline: Baseline::Mean, texts: BTreeMap::new() },
             golden: Vec::new(),
             reference: Reference {
                 rows: 0,
@@ -93,6 +93,7 @@ impl Imported {
             metrics: Vec::new(),
             calibration: Vec::new(),
             fairness: PLACEHOLDER.mark("?"),
+            protected: BTreeMap::new(),
             author: "?".to_owned(),
             created: "1970-01-01".to_owned(),
         }
