@@ -82,7 +82,7 @@ fn write(out: &mut String, checked: &Checked, language: Language) -> std::fmt::R
                 language.of(&feature.label),
                 remarks(bundle, feature, scored)
             )?;
-            if let Kind::Category { options } = &feature.kind {
+            if let Kind::Category { options, .. } = &feature.kind {
                 for option in options {
                     writeln!(out, "      {:<18} {}", option.code, language.of(&option.label))?;
                 }
@@ -135,7 +135,8 @@ fn write(out: &mut String, checked: &Checked, language: Language) -> std::fmt::R
     writeln!(out, "  {}", language.of(&card.data.source))
 }
 
-fn estimator(bundle: &Bundle) -> String {
+/// The estimator in a line.
+pub fn estimator(bundle: &Bundle) -> String {
     match &bundle.estimator {
         Estimator::Logistic { terms, points, .. } => {
             let points = points.map_or(String::new(), |p| {
@@ -143,23 +144,24 @@ fn estimator(bundle: &Bundle) -> String {
             });
             format!("logistic regression, {} terms{points}", terms.len())
         }
-        Estimator::TreeEnsemble { arithmetic, trees, monotone, .. } => {
-            let whose = match arithmetic {
+        Estimator::TreeEnsemble(ensemble) => {
+            let whose = match ensemble.arithmetic {
                 TreeArithmetic::Xgboost => "XGBoost",
                 TreeArithmetic::Lightgbm => "LightGBM",
             };
-            let nodes: usize = trees.iter().map(|tree| tree.nodes.len()).sum();
             format!(
-                "{whose}, {} trees with {nodes} nodes, monotone in {} features",
-                trees.len(),
-                monotone.len()
+                "{whose}, {} trees with {} nodes, monotone in {} features",
+                ensemble.trees.len(),
+                ensemble.node_count(),
+                ensemble.monotone.len()
             )
         }
         Estimator::Linear { weights, .. } => format!("linear, {} weights", weights.len()),
     }
 }
 
-fn calibration(calibration: &Calibration) -> String {
+/// The calibration in a line.
+pub fn calibration(calibration: &Calibration) -> String {
     match calibration {
         Calibration::None => "none: PD = logistic(margin)".into(),
         Calibration::Platt { slope, intercept } => format!("Platt, slope {slope}, intercept {intercept}"),
@@ -180,23 +182,28 @@ fn kind(kind: &Kind) -> String {
     match kind {
         Kind::Number { min, max, unit: of } => format!("number {min} to {max}{}", unit(of)),
         Kind::Integer { min, max, unit: of } => format!("integer {min} to {max}{}", unit(of)),
-        Kind::Category { options } => format!("one of {}", options.len()),
+        Kind::Category { options, .. } => format!("one of {}", options.len()),
         Kind::Boolean => "yes or no".into(),
+    }
+}
+
+/// Which way the bundle claims that the PD moves as the feature grows.
+pub fn monotone(bundle: &Bundle, feature: &Feature) -> Option<Direction> {
+    match &bundle.estimator {
+        Estimator::TreeEnsemble(ensemble) => ensemble.monotone.get(&feature.name).copied(),
+        _ => None,
     }
 }
 
 fn remarks(bundle: &Bundle, feature: &Feature, scored: bool) -> String {
     let mut remarks = String::new();
-    let monotone = match &bundle.estimator {
-        Estimator::TreeEnsemble { monotone, .. } => monotone.get(&feature.name),
-        _ => None,
-    };
+    let monotone = monotone(bundle, feature);
     for (holds, remark) in [
         (feature.missing_allowed, "may be missing"),
         (!scored, "not scored"),
         (feature.adjustable, "may be varied in a what-if"),
-        (monotone == Some(&Direction::Rises), "more of it never lowers the PD"),
-        (monotone == Some(&Direction::Falls), "more of it never raises the PD"),
+        (monotone == Some(Direction::Rises), "more of it never lowers the PD"),
+        (monotone == Some(Direction::Falls), "more of it never raises the PD"),
     ] {
         if holds {
             remarks.push_str("; ");

@@ -77,7 +77,7 @@ pub struct Tried {
 /// In words, what does not hold and for which inputs.
 pub fn invariants(model: &Model, inputs: u32, seed: u64) -> Result<Tried, String> {
     boundaries(model)?;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let golden = model.bundle().golden.iter().map(|golden| golden.inputs.clone());
     let drawn = (0..inputs).map(|_| draw(model, &mut random));
     let rows: Vec<Inputs> = golden.chain(drawn).collect();
@@ -150,8 +150,8 @@ fn alone(model: &Model, row: &Inputs, score: &Score) -> Result<(), String> {
 /// Where the bundle claims that the PD rises or falls with a feature, it does so from step to step
 /// over the feature's range, everything else being equal.
 fn monotone(model: &Model, rows: &[Inputs]) -> Result<usize, String> {
-    let Estimator::TreeEnsemble { monotone, .. } = &model.bundle().estimator else { return Ok(0) };
-    for (name, direction) in monotone {
+    let Estimator::TreeEnsemble(ensemble) = &model.bundle().estimator else { return Ok(0) };
+    for (name, direction) in &ensemble.monotone {
         let Some(feature) = model.feature(name) else { continue };
         // A few applicants are enough for each feature: the check at load is exhaustive per tree.
         for row in rows.iter().take(50) {
@@ -171,7 +171,7 @@ fn monotone(model: &Model, rows: &[Inputs]) -> Result<usize, String> {
             }
         }
     }
-    Ok(monotone.len())
+    Ok(ensemble.monotone.len())
 }
 
 fn says(row: &Inputs, problem: &str) -> String {
@@ -187,7 +187,7 @@ fn at(feature: &Feature, share: f64) -> Value {
             Value::Number((low + (high - low) * share).round().clamp(low, high))
         }
         Kind::Boolean => Value::Boolean(share >= 0.5),
-        Kind::Category { options } => {
+        Kind::Category { options, .. } => {
             let index = (share * options.len() as f64) as usize;
             let option = options.get(index).or(options.last());
             option.map_or(Value::Missing, |option| Value::Category(option.code.clone()))
@@ -203,7 +203,7 @@ fn draw(model: &Model, random: &mut Random) -> Inputs {
         .iter()
         .map(|feature| {
             let share = random.share();
-            let value = match random.next() % 8 {
+            let value = match random.bits() % 8 {
                 0 if feature.missing_allowed => Value::Missing,
                 1 => at(feature, 0.0),
                 2 => at(feature, 1.0),
@@ -216,10 +216,16 @@ fn draw(model: &Model, random: &mut Random) -> Inputs {
 }
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// Starts from a seed.
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// The next number.
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -228,7 +234,7 @@ impl Random {
     }
 
     /// In [0, 1).
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    pub fn share(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 }

@@ -5,6 +5,7 @@ use crate::calibrate;
 use crate::check;
 use crate::error::{ExpectedType, FieldError, FieldProblem, InputError, LoadError};
 use crate::plan::Plan;
+use crate::rows::encode_option;
 use crate::score::{Contribution, Estimate, ModelRef, PointsLost, Reason, Score};
 use crate::value::{Inputs, Value};
 use serde::Deserialize;
@@ -43,8 +44,7 @@ impl Model {
         if bytes.len() > MAX_BYTES {
             return Err(LoadError::TooLarge { bytes: bytes.len(), limit: MAX_BYTES });
         }
-        check_header(bytes)?;
-        let bundle: Bundle = parse(bytes)?;
+        let bundle = parse(bytes)?;
         check::bundle(&bundle)?;
         let model = Model::compile(bundle, hex::encode(Sha256::digest(bytes)));
         check::golden(&model)?;
@@ -74,6 +74,10 @@ impl Model {
     /// The document.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// What machines call it.
@@ -110,7 +114,7 @@ impl Model {
     pub fn validate(&self, inputs: &Inputs) -> Vec<FieldError> {
         match self.encode(inputs) {
             Ok(_) => Vec::new(),
-            Err(errors) => errors,
+            Err(error) => error.errors,
         }
     }
 
@@ -131,7 +135,7 @@ impl Model {
     /// # Errors
     /// Everything that is wrong with the inputs.
     pub fn margin(&self, inputs: &Inputs) -> Result<f64, InputError> {
-        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        let row = self.encode(inputs)?;
         Ok(self.plan.margin(&row))
     }
 
@@ -167,7 +171,7 @@ impl Model {
             return Ok(None);
         };
         let factor = points.pdo / std::f64::consts::LN_2;
-        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        let row = self.encode(inputs)?;
         let mut means = vec![0.0; row.len()];
         self.plan.contributions(&row, &mut means);
         let lost = |loss: Contribution| {
@@ -186,7 +190,7 @@ impl Model {
     /// # Errors
     /// Everything that is wrong with the inputs.
     pub fn score(&self, inputs: &Inputs) -> Result<Score, InputError> {
-        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        let row = self.encode(inputs)?;
         Ok(self.score_row(&row))
     }
 
@@ -204,12 +208,14 @@ impl Model {
         if !missing.is_empty() {
             return Estimate::Incomplete { missing };
         }
-        self.plan.prepare(&mut row);
         Estimate::Ready(self.score_row(&row))
     }
 
-    /// One f64 per feature, as the plan wants it.
-    fn encode(&self, inputs: &Inputs) -> Result<Vec<f64>, Vec<FieldError>> {
+    /// The row of these inputs, as [`Model::margins`] takes it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs.
+    pub fn encode(&self, inputs: &Inputs) -> Result<Vec<f64>, InputError> {
         let mut errors = Vec::new();
         let mut row = Vec::with_capacity(self.bundle.schema.features.len());
         let mut known = 0;
@@ -228,9 +234,8 @@ impl Model {
             );
         }
         if !errors.is_empty() {
-            return Err(errors);
+            return Err(InputError { errors });
         }
-        self.plan.prepare(&mut row);
         Ok(row)
     }
 
@@ -297,7 +302,7 @@ impl Model {
 }
 
 /// The number that the estimator sees; NaN is missing.
-fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
+pub(crate) fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
     let wrong = |expected| Err(FieldProblem::WrongType { expected });
     let in_range = |x: f64, min: f64, max: f64| {
         if x >= min && x <= max { Ok(x) } else { Err(FieldProblem::OutOfRange { min, max }) }
@@ -314,14 +319,7 @@ fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
             in_range(*x, *min as f64, *max as f64)
         }
         (Kind::Integer { .. }, _) => wrong(ExpectedType::Integer),
-        (Kind::Category { options }, Value::Category(code)) => {
-            match options.iter().position(|option| option.code == *code) {
-                Some(index) => Ok(index as f64),
-                None => Err(FieldProblem::NotAnOption {
-                    allowed: options.iter().map(|option| option.code.clone()).collect(),
-                }),
-            }
-        }
+        (Kind::Category { .. }, Value::Category(code)) => encode_option(feature, code),
         (Kind::Category { .. }, _) => wrong(ExpectedType::Category),
         (Kind::Boolean, Value::Boolean(yes)) => Ok(if *yes { 1.0 } else { 0.0 }),
         (Kind::Boolean, _) => wrong(ExpectedType::Boolean),
@@ -356,7 +354,21 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// Reads a document. To know the place of an error costs time, so it is looked for only when there is
+/// one.
 fn parse(bytes: &[u8]) -> Result<Bundle, LoadError> {
+    let quick: Result<Bundle, _> = serde_json::from_slice(bytes);
+    match quick {
+        Ok(bundle) if bundle.format == FORMAT && bundle.format_version == FORMAT_VERSION => Ok(bundle),
+        _ => {
+            drop(quick);
+            check_header(bytes)?;
+            parse_with_places(bytes)
+        }
+    }
+}
+
+fn parse_with_places(bytes: &[u8]) -> Result<Bundle, LoadError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let bundle = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let place = one_line(&error.path().to_string());

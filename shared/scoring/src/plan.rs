@@ -59,7 +59,7 @@ pub(crate) struct LinearWeight {
 /// The codes that a category or a boolean may have, by index.
 pub(crate) fn codes_of(kind: &Kind) -> Vec<&str> {
     match kind {
-        Kind::Category { options } => options.iter().map(|option| option.code.as_str()).collect(),
+        Kind::Category { options, .. } => options.iter().map(|option| option.code.as_str()).collect(),
         Kind::Boolean => vec!["false", "true"],
         Kind::Number { .. } | Kind::Integer { .. } => Vec::new(),
     }
@@ -197,8 +197,8 @@ impl Plan {
                     .collect();
                 Plan::Logistic { intercept: *intercept, terms }
             }
-            Estimator::TreeEnsemble { arithmetic, base_margin, trees, .. } => {
-                Plan::Forest(Forest::compile(*arithmetic, *base_margin, trees))
+            Estimator::TreeEnsemble(ensemble) => {
+                Plan::Forest(Forest::compile(ensemble, &bundle.schema.features))
             }
             Estimator::Linear { base_margin, weights } => {
                 let mut weights: Vec<LinearWeight> = weights
@@ -218,15 +218,7 @@ impl Plan {
         }
     }
 
-    /// Rounds a row to what the training library saw.
-    pub(crate) fn prepare(&self, row: &mut [f64]) {
-        match self {
-            Plan::Forest(forest) => forest.prepare(row),
-            Plan::Logistic { .. } | Plan::Linear { .. } => {}
-        }
-    }
-
-    /// The margin (log-odds of default) of a prepared row.
+    /// The margin (log-odds of default) of a row.
     pub(crate) fn margin(&self, row: &[f64]) -> f64 {
         let x = |feature: usize| row.get(feature).copied().unwrap_or(f64::NAN);
         match self {
@@ -256,6 +248,16 @@ impl Plan {
                 terms.iter().map(|term| (term.feature, term.part.of(x(term.feature)) - term.best)).collect()
             }
             Plan::Forest(_) | Plan::Linear { .. } => Vec::new(),
+        }
+    }
+
+    /// The margins of many rows of `width` numbers.
+    pub(crate) fn margins(&self, rows: &[f64], width: usize, out: &mut Vec<f64>) {
+        match self {
+            Plan::Forest(forest) => forest.margins(rows, width, out),
+            Plan::Logistic { .. } | Plan::Linear { .. } => {
+                out.extend(rows.chunks_exact(width).map(|row| self.margin(row)));
+            }
         }
     }
 

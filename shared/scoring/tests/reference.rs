@@ -47,14 +47,14 @@ fn margins_equal_xgboosts_to_the_bit_on_awkward_data() {
 
 /// The same trees with f64 inputs against thresholds widened to f64, as a careless importer does.
 fn margin_in_f64(bundle: &Bundle, inputs: &Inputs) -> f64 {
-    let Estimator::TreeEnsemble { trees, base_margin, .. } = &bundle.estimator else { panic!("no trees") };
+    let Estimator::TreeEnsemble(ensemble) = &bundle.estimator else { panic!("no trees") };
     let x = |feature: u32| match &inputs[&bundle.schema.features[feature as usize].name] {
         Value::Number(x) => *x,
         Value::Category(code) => code[1..].parse().unwrap(),
         _ => f64::NAN,
     };
-    let mut sum = *base_margin;
-    for tree in trees {
+    let mut sum = ensemble.base_margin;
+    for tree in ensemble.trees() {
         let mut at = 0u32;
         sum += loop {
             let (left, right, goes_left) = match &tree.nodes[at as usize] {

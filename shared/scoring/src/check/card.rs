@@ -75,7 +75,7 @@ pub(super) fn reference(bundle: &Bundle, scored: &BTreeSet<&str>) -> Checked {
     if !unknown {
         shares(&reference.group_shares, 0.0, "reference.group_shares")?;
     }
-    let needs_means = !matches!(bundle.estimator, Estimator::TreeEnsemble { .. });
+    let needs_means = !matches!(bundle.estimator, Estimator::TreeEnsemble(_));
     for (name, mean) in &reference.mean_parts {
         let place = || format!("reference.mean_parts.{}", shown(name));
         if !needs_means || !scored.contains(name.as_str()) {

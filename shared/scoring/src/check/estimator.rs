@@ -15,10 +15,7 @@ pub(super) fn check(bundle: &Bundle) -> Checked {
             logistic(bundle, terms)?;
             points.as_ref().map_or(Ok(()), points_rule)
         }
-        Estimator::TreeEnsemble { arithmetic, base_margin, trees: ensemble, monotone } => {
-            part(*base_margin, || "estimator.base_margin".to_owned())?;
-            trees::check(&bundle.schema, *arithmetic, *base_margin, ensemble, monotone)
-        }
+        Estimator::TreeEnsemble(ensemble) => trees::check(&bundle.schema, ensemble),
         Estimator::Linear { base_margin, weights } => {
             single(*base_margin, || "estimator.base_margin".to_owned())?;
             part(*base_margin, || "estimator.base_margin".to_owned())?;
@@ -54,7 +51,7 @@ fn points_rule(points: &Points) -> Checked {
 }
 
 /// The numbers at which a monotone part is largest in absolute value.
-fn range_of(kind: &Kind) -> Option<(f64, f64)> {
+pub(super) fn range_of(kind: &Kind) -> Option<(f64, f64)> {
     match kind {
         Kind::Number { min, max, .. } => Some((*min, *max)),
         Kind::Integer { min, max, .. } => Some((*min as f64, *max as f64)),
@@ -72,7 +69,7 @@ fn linear(bundle: &Bundle, weights: &BTreeMap<String, f64>) -> Checked {
         single(*weight, place)?;
         // gblinear sees category codes as numbers.
         let (low, high) = match &feature.kind {
-            Kind::Category { options } => (0.0, options.len() as f64),
+            Kind::Category { options, .. } => (0.0, options.len() as f64),
             other => range_of(other).unwrap_or_default(),
         };
         part(weight * low, place)?;

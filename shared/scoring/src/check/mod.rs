@@ -9,7 +9,7 @@ mod protected;
 mod schema;
 mod trees;
 
-use crate::bundle::{Baseline, Bundle, Calibration, Estimator, Groups, Node, Text};
+use crate::bundle::{Baseline, Bundle, Calibration, Estimator, Groups, Text};
 use crate::error::LoadError;
 use crate::model::Model;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,14 +63,9 @@ pub(crate) fn scored_features(bundle: &Bundle) -> BTreeSet<usize> {
         Estimator::Logistic { terms, .. } => {
             terms.iter().filter_map(|term| positions.get(term.feature.as_str()).copied()).collect()
         }
-        Estimator::TreeEnsemble { trees, .. } => trees
-            .iter()
-            .flat_map(|tree| &tree.nodes)
-            .filter_map(|node| match node {
-                Node::Split { feature, .. } | Node::Categories { feature, .. } => Some(*feature as usize),
-                Node::Leaf { .. } => None,
-            })
-            .collect(),
+        Estimator::TreeEnsemble(ensemble) => {
+            ensemble.features().into_iter().map(|feature| feature as usize).collect()
+        }
         Estimator::Linear { weights, .. } => {
             weights.keys().filter_map(|name| positions.get(name.as_str()).copied()).collect()
         }

@@ -1,7 +1,7 @@
 //! From a model's columns to a schema, and from the model's order to the schema's.
 
 use super::{Column, ColumnKind, ImportError, Imported};
-use crate::bundle::{CategoryOption, Estimator, Feature, Kind, Node, Schema, Section, Text, Unit};
+use crate::bundle::{CategoryOption, Estimator, Feature, Kind, Schema, Section, Text, Unit, Unseen};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every derived text begins with: nobody has written it yet.
@@ -80,20 +80,24 @@ impl Imported {
 
     fn feature(&self, column: &Column) -> Feature {
         let label = |words: &str| PLACEHOLDER.mark(&super::error::printable(words));
+        let reach = |compared: Option<(f64, f64)>| {
+            let mut reach = reach(compared);
+            if let Estimator::Linear { weights, .. } = &self.estimator {
+                // A part of a margin is at most 10^6: a larger weight allows less far a reach.
+                let weight = weights.get(&column.name).copied().unwrap_or(0.0).abs();
+                while weight * reach > 1e6 && reach > 1e-300 {
+                    reach /= 10.0;
+                }
+            }
+            reach
+        };
         let kind = match &column.kind {
             ColumnKind::Number { compared } => {
-                let mut reach = reach(*compared);
-                if let Estimator::Linear { weights, .. } = &self.estimator {
-                    // A part of a margin is at most 10^6: a larger weight allows less far a reach.
-                    let weight = weights.get(&column.name).copied().unwrap_or(0.0).abs();
-                    while weight * reach > 1e6 && reach > 1e-300 {
-                        reach /= 10.0;
-                    }
-                }
+                let reach = reach(*compared);
                 Kind::Number { min: -reach, max: reach, unit: Unit::None }
             }
             ColumnKind::Integer { compared } => {
-                let reach = reach(*compared).min((1i64 << 53) as f64) as i64;
+                let reach = reach(*compared).clamp(1.0, (1i64 << 53) as f64) as i64;
                 Kind::Integer { min: -reach, max: reach, unit: Unit::None }
             }
             ColumnKind::Boolean => Kind::Boolean,
@@ -102,6 +106,7 @@ impl Imported {
                     .iter()
                     .map(|code| CategoryOption { code: code.clone(), label: label(code) })
                     .collect(),
+                unseen: Unseen::Refuse,
             },
         };
         Feature {
@@ -188,17 +193,8 @@ impl Imported {
                 terms.iter().filter_map(|term| position(&term.feature)).collect()
             }
             Estimator::Linear { weights, .. } => weights.keys().filter_map(|name| position(name)).collect(),
-            Estimator::TreeEnsemble { trees, .. } => {
-                let mut used = BTreeSet::new();
-                for node in trees.iter().flat_map(|tree| &tree.nodes) {
-                    match node {
-                        Node::Split { feature, .. } | Node::Categories { feature, .. } => {
-                            used.insert(*feature as usize);
-                        }
-                        Node::Leaf { .. } => {}
-                    }
-                }
-                used
+            Estimator::TreeEnsemble(ensemble) => {
+                ensemble.features().into_iter().map(|feature| feature as usize).collect()
             }
         }
     }
@@ -211,7 +207,7 @@ fn fits(column: &Column, feature: &Feature) -> Result<(), Misfit> {
         (ColumnKind::Number { .. }, Kind::Number { .. } | Kind::Integer { .. } | Kind::Boolean)
         | (ColumnKind::Integer { .. }, Kind::Integer { .. } | Kind::Boolean)
         | (ColumnKind::Boolean, Kind::Boolean) => {}
-        (ColumnKind::Category { options, named }, Kind::Category { options: given }) => {
+        (ColumnKind::Category { options, named }, Kind::Category { options: given, .. }) => {
             let given: Vec<&str> = given.iter().map(|option| option.code.as_str()).collect();
             if *named && given != options.iter().map(String::as_str).collect::<Vec<_>>() {
                 return Err((
@@ -254,18 +250,12 @@ fn moved(
     renumber: &BTreeMap<u32, u32>,
     rename: &BTreeMap<String, String>,
 ) -> Estimator {
-    let number = |index: &mut u32| *index = renumber.get(index).copied().unwrap_or(u32::MAX);
     let name = |old: &String| rename.get(old).unwrap_or(old).clone();
     let mut estimator = estimator.clone();
     match &mut estimator {
-        Estimator::TreeEnsemble { trees, monotone, .. } => {
-            for node in trees.iter_mut().flat_map(|tree| &mut tree.nodes) {
-                match node {
-                    Node::Split { feature, .. } | Node::Categories { feature, .. } => number(feature),
-                    Node::Leaf { .. } => {}
-                }
-            }
-            *monotone = monotone.iter().map(|(feature, way)| (name(feature), *way)).collect();
+        Estimator::TreeEnsemble(ensemble) => {
+            ensemble.renumber(|old| renumber.get(&old).copied().unwrap_or(u32::MAX));
+            ensemble.monotone = ensemble.monotone.iter().map(|(feature, way)| (name(feature), *way)).collect();
         }
         Estimator::Logistic { terms, .. } => {
             for term in terms {

@@ -26,7 +26,7 @@ impl Imported {
     pub fn draft(&self, schema: Schema, placements: &[Placement]) -> Result<Bundle, ImportError> {
         let estimator = self.bind(&schema, placements)?;
         let mut bundle = self.blank(schema, estimator);
-        let with_means = !matches!(bundle.estimator, Estimator::TreeEnsemble { .. });
+        let with_means = !matches!(bundle.estimator, Estimator::TreeEnsemble(_));
         for index in check::scored_features(&bundle) {
             let Some(feature) = bundle.schema.features.get(index) else { continue };
             let Text { es, en } = unmarked(&feature.label);

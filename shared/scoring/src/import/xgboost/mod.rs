@@ -14,8 +14,8 @@ mod ubjson;
 use super::{
     Agreement, Column, ColumnKind, ImportError, Imported, Iterations, MAX_MODEL_BYTES, Options, unique,
 };
-use crate::bundle::{Calibration, Estimator, TreeArithmetic};
-use document::{Booster, Cats, Learner, Model, Number};
+use crate::bundle::{Calibration, Estimator, TreeArithmetic, TreeEnsemble};
+use document::{Booster, Cats, Encoding, Learner, Model, Number};
 use std::collections::BTreeMap;
 use trees::Seen;
 
@@ -148,7 +148,8 @@ fn base_margin(learner: &Learner) -> Result<f32, ImportError> {
         .ok()
         .filter(|score: &f32| score.is_finite())
         .ok_or_else(|| ImportError::shape(place, format!("{text:?} is not a number")))?;
-    if learner.objective.name == "binary:logitraw" && RAW_BASE_IS_A_MARGIN {
+    // The objective that gives margins takes its base as one.
+    if learner.objective.name == "binary:logitraw" {
         return Ok(score);
     }
     if !(score > 0.0 && score < 1.0) {
@@ -156,9 +157,6 @@ fn base_margin(learner: &Learner) -> Result<f32, ImportError> {
     }
     Ok(-logf::logf(1.0 / score - 1.0))
 }
-
-/// For binary:logitraw.
-const RAW_BASE_IS_A_MARGIN: bool = false;
 
 /// How many features the model has.
 fn features(learner: &Learner) -> Result<usize, ImportError> {
@@ -329,13 +327,9 @@ fn ensemble(
         ));
     }
     let columns = columns(learner, features, &seen, model.cats.as_ref(), options)?;
-    let estimator = Estimator::TreeEnsemble {
-        arithmetic: TreeArithmetic::Xgboost,
-        base_margin: f64::from(base),
-        trees,
-        monotone: BTreeMap::new(),
-    };
-    Ok((estimator, columns))
+    notes.extend(damaged(&columns, model.cats.as_ref(), options));
+    let ensemble = TreeEnsemble::new(TreeArithmetic::Xgboost, f64::from(base), &trees);
+    Ok((Estimator::TreeEnsemble(ensemble), columns))
 }
 
 /// Where the trees are and, for dart, what they are multiplied by. Up to 3.2 dart's weights stand
@@ -392,6 +386,26 @@ fn kept(
     Ok(kept)
 }
 
+/// Says which categories the model names in letters that XGBoost does not save faithfully.
+fn damaged(columns: &[Column], cats: Option<&Cats>, options: &Options) -> Vec<String> {
+    let Some(cats) = cats else { return Vec::new() };
+    let unnamed = columns.iter().zip(&cats.enc).filter(|(column, encoding)| {
+        encoding.offsets.is_some()
+            && !encoding.values.is_empty()
+            && matches!(column.kind, ColumnKind::Category { named: false, .. })
+            && !options.categories.contains_key(&column.column)
+    });
+    unnamed
+        .map(|(column, _)| {
+            format!(
+                "XGBoost does not save category names with letters beyond ASCII faithfully: the options of \
+                 {:?} are numbered; name them in a schema, in the order of the training data's categories",
+                column.column
+            )
+        })
+        .collect()
+}
+
 /// What the model knows about its columns.
 fn columns(
     learner: &Learner,
@@ -406,14 +420,16 @@ fn columns(
         let seen = seen.get(&index).cloned().unwrap_or_default();
         let place = format!("feature {name:?}");
         let kind = learner.feature_types.get(index).map_or("", String::as_str);
+        let encoding = cats.and_then(|cats| cats.enc.get(index));
+        let saved = encoding.map_or(0, Encoding::len);
         let trained = cats.map_or(Ok(None), |cats| categories(cats, index))?;
-        let categorical = kind == "c" || seen.largest_code.is_some() || trained.is_some();
+        let categorical = kind == "c" || seen.largest_code.is_some() || saved > 0;
         if categorical && seen.compared.is_some() {
             return Err(ImportError::shape(place, "it is a category in some trees and a number in others"));
         }
         let compared = seen.compared;
         let kind = if categorical {
-            let mentioned = usize::try_from(seen.largest_code.unwrap_or(-1)).map_or(0, |code| code + 1);
+            let mentioned = usize::try_from(seen.largest_code.unwrap_or(-1)).map_or(0, |code| code + 1).max(saved);
             category(&place, name, trained, mentioned, options)?
         } else {
             match kind {
@@ -472,7 +488,7 @@ fn category(
     Ok(ColumnKind::Category { options: list, named })
 }
 
-/// The names of a feature's categories, if the model holds them.
+/// The names of a feature's categories, if the model holds them whole.
 fn categories(cats: &Cats, index: usize) -> Result<Option<Vec<String>>, ImportError> {
     let place = || format!("learner.gradient_booster.model.cats.enc[{index}]");
     let Some(encoding) = cats.enc.get(index) else { return Ok(None) };
@@ -498,6 +514,11 @@ fn categories(cats: &Cats, index: usize) -> Result<Option<Vec<String>>, ImportEr
                 })
                 .collect();
             let bytes = bytes.ok_or_else(|| ImportError::shape(place(), "a value is not a byte"))?;
+            // XGBoost counts a text's characters where it should count bytes, unless the texts came
+            // from Arrow: names that are not ASCII may be cut and shifted, and nothing tells.
+            if !bytes.is_ascii() {
+                return Ok(None);
+            }
             let mut end_before = 0;
             for pair in offsets.windows(2) {
                 let [start, end] = pair else { continue };

@@ -79,7 +79,7 @@ pub(super) fn tree(
                     "no finite leaf",
                 ));
             }
-            nodes.push(Node::Leaf { value, cover });
+            nodes.push(Node::Leaf { value, cover, linear: None });
             continue;
         }
         if depth >= MAX_DEPTH {
@@ -139,7 +139,15 @@ pub(super) fn tree(
             }
             let (low, high) = seen.compared.unwrap_or((threshold, threshold));
             seen.compared = Some((low.min(threshold), high.max(threshold)));
-            nodes.push(Node::Split { feature, threshold, default_left, left, right, cover });
+            nodes.push(Node::Split {
+                feature,
+                threshold,
+                zero_missing: false,
+                default_left,
+                left,
+                right,
+                cover,
+            });
         }
     }
     if nodes.is_empty() {
@@ -167,7 +175,7 @@ impl Raw {
             left: *raw.left_children.get(node)?,
             right: *raw.right_children.get(node)?,
             feature: *raw.split_indices.get(node)?,
-            condition: *raw.split_conditions.get(node)?,
+            condition: raw.split_conditions.get(node)?.value(),
             default_left,
             categorical: raw.split_type.get(node).is_some_and(|&kind| kind == 1),
             cover: *raw.sum_hessian.get(node)?,
