@@ -6,6 +6,7 @@ mod demo;
 mod deps;
 mod desktop;
 mod page;
+mod peers;
 mod pictures;
 mod run;
 mod test;
@@ -37,6 +38,8 @@ enum Command {
     },
     /// Train the reference models from the data.
     Train,
+    /// Train models with other libraries, and compare what they say with what the imported models say.
+    Parity(peers::Options),
     /// Take the pictures in docs/screenshots from the real app.
     Screenshots,
     /// Measure what docs/BENCHMARKS.md reports, on optimised builds.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Page { dev } => deps::ensure(deps::Need::PAGE)
             .and_then(|()| page::build(if dev { page::Profile::Dev } else { page::Profile::Release })),
         Command::Train => train::run(),
+        Command::Parity(options) => peers::parity(&options),
         Command::Screenshots => pictures::screenshots(),
         Command::Bench => pictures::bench(),
         Command::Deps => deps::ensure(deps::Need::ALL),

@@ -255,7 +255,8 @@ fn moved(
     match &mut estimator {
         Estimator::TreeEnsemble(ensemble) => {
             ensemble.renumber(|old| renumber.get(&old).copied().unwrap_or(u32::MAX));
-            ensemble.monotone = ensemble.monotone.iter().map(|(feature, way)| (name(feature), *way)).collect();
+            ensemble.monotone =
+                ensemble.monotone.iter().map(|(feature, way)| (name(feature), *way)).collect();
         }
         Estimator::Logistic { terms, .. } => {
             for term in terms {

@@ -7,6 +7,7 @@ use super::super::{ImportError, error::printable};
 use super::ubjson;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +107,7 @@ pub(super) struct RawTree {
     #[serde(default, rename = "parents")]
     _parents: IgnoredAny,
     pub(super) right_children: Vec<i32>,
-    pub(super) split_conditions: Vec<f32>,
+    pub(super) split_conditions: Vec<Condition>,
     pub(super) split_indices: Vec<i64>,
     #[serde(default)]
     pub(super) split_type: Vec<u8>,
@@ -118,6 +119,19 @@ pub(super) struct RawTree {
 pub(super) struct TreeParameters {
     #[serde(default)]
     pub(super) size_leaf_vector: String,
+}
+
+/// A threshold or a leaf. Where a split is by category, what stands there means nothing, and may be
+/// no number at all.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Condition(Option<f32>);
+
+impl Condition {
+    /// NaN where there is none.
+    pub(super) fn value(self) -> f32 {
+        self.0.unwrap_or(f32::NAN)
+    }
 }
 
 /// `true`, `false`, 1 or 0.
@@ -173,6 +187,13 @@ pub(super) struct Encoding {
     _type: IgnoredAny,
 }
 
+impl Encoding {
+    /// How many categories there are, whatever their names.
+    pub(super) fn len(&self) -> usize {
+        self.offsets.as_ref().map_or(self.values.len(), |offsets| offsets.len().saturating_sub(1))
+    }
+}
+
 /// A category's value: a byte of a text, or a number as it is written.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
@@ -206,11 +227,40 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document, ImportError> {
             mend: SAVE,
         });
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let bytes = without_nan(bytes);
+    let mut reader = serde_json::Deserializer::from_slice(&bytes);
     let document = with_place(serde_path_to_error::deserialize(&mut reader), |error, place| {
         if error.is_data() { Ok(place) } else { Err(syntax(JSON, error)) }
     })?;
     reader.end().map(|()| document).map_err(|error| syntax(JSON, error))
+}
+
+/// XGBoost writes `NaN`, `Infinity` and `-Infinity`, which JSON does not know: they become `null`.
+fn without_nan(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+    let mut replaced: Vec<u8> = Vec::new();
+    let (mut at, mut kept, mut in_text) = (0, 0, false);
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'\\' if in_text => at += 1,
+            b'"' => in_text = !in_text,
+            b'N' | b'I' | b'-' if !in_text => {
+                let rest = bytes.get(at - 1..).unwrap_or_default();
+                let Some(word) = WORDS.iter().find(|word| rest.starts_with(word)) else { continue };
+                replaced.extend_from_slice(bytes.get(kept..at - 1).unwrap_or_default());
+                replaced.extend_from_slice(b"null");
+                at += word.len() - 1;
+                kept = at;
+            }
+            _ => {}
+        }
+    }
+    if kept == 0 {
+        return Cow::Borrowed(bytes);
+    }
+    replaced.extend_from_slice(bytes.get(kept..).unwrap_or_default());
+    Cow::Owned(replaced)
 }
 
 fn syntax(format: &'static str, error: impl std::fmt::Display) -> ImportError {
@@ -240,4 +290,25 @@ fn with_place<T: DeserializeOwned, E: std::error::Error>(
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_json_does_not_know_becomes_null_outside_of_texts() {
+        let text = br#"{"NaN":[NaN,-Infinity,1,-2,Infinity],"a\"NaN":"\\"}"#;
+        let expected = br#"{"NaN":[null,null,1,-2,null],"a\"NaN":"\\"}"#;
+        assert_eq!(without_nan(text).as_ref(), expected);
+        assert!(matches!(without_nan(br#"{"NaN":-1}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn an_f32_is_read_from_its_digits_and_not_from_a_double_between() {
+        // Just above the middle between two f32, and nearer to it than a double can tell.
+        let digits = "[1.000000059604644775390626]";
+        let found: Vec<Condition> = serde_json::from_str(digits).unwrap();
+        assert_eq!(found[0].value().to_bits(), 0x3f80_0001);
+    }
 }

@@ -429,7 +429,8 @@ fn columns(
         }
         let compared = seen.compared;
         let kind = if categorical {
-            let mentioned = usize::try_from(seen.largest_code.unwrap_or(-1)).map_or(0, |code| code + 1).max(saved);
+            let mentioned =
+                usize::try_from(seen.largest_code.unwrap_or(-1)).map_or(0, |code| code + 1).max(saved);
             category(&place, name, trained, mentioned, options)?
         } else {
             match kind {
