@@ -15,6 +15,7 @@ pub mod figures;
 pub mod inspect;
 pub mod output;
 pub mod publish;
+pub mod render;
 pub mod score;
 pub mod stream;
 pub mod table;

@@ -6,7 +6,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use vereda_model::{Error, diff, evaluate, inspect, publish, score, verify};
+use vereda_model::{Error, diff, evaluate, inspect, publish, render, score, verify};
 
 /// Inspect, verify, score with, compare and publish model bundles.
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Compare two bundles on the same rows: who changes group, how many.
     Diff(diff::Arguments),
+    /// Write a bundle's model card and scorecard as a page of HTML.
+    Render(render::Arguments),
     /// Check a bundle and publish it, so that devices take it up at their next sync.
     Publish(publish::Arguments),
 }
@@ -59,6 +61,7 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Explain(arguments) => score::run(arguments, score::Detail::Explanation),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
+        Command::Render(arguments) => render::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
     }
 }

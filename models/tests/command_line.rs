@@ -238,3 +238,49 @@ fn publish_tells_apart_what_may_work_later() {
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("VEREDA_PASSWORD"), "{}", err(&output));
 }
+
+/// The page is one file that asks for nothing else, in both languages, and its texts are inert.
+#[test]
+fn render_writes_a_page_that_needs_nothing_beside_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card.html");
+    for (bundle, parts) in [
+        (SCORECARD, ["Tarjeta de puntaje de referencia", "Scorecard", "Points", "101.2"]),
+        (BOOSTED, ["Reference boosted trees", "partial dependence", "Calibration", "never raises the risk"]),
+    ] {
+        let output =
+            run(&["render", &file(bundle), "--out", path.to_str().unwrap(), "--language", "es"], None);
+        assert!(output.status.success(), "{}", err(&output));
+        let page = std::fs::read_to_string(&path).unwrap();
+        for part in parts {
+            assert!(page.contains(part), "{part} is not on the page of {bundle}");
+        }
+        assert!(page.starts_with("<!doctype html>\n<html lang=\"es\">"));
+        assert!(page.contains("id=\"es\" checked"));
+        for loads in
+            ["http://", "https://", "src=", "href=", "url(", "@import", "<script", "<link", "NaN", "inf"]
+        {
+            // Words such as "information" are no number.
+            let found =
+                page.match_indices(loads).any(|(at, _)| loads != "inf" || page[at..].starts_with("inf<"));
+            assert!(!found, "{loads} is on the page of {bundle}");
+        }
+        // Every element that opens closes; SVG is XML, so that all of the body can be read as such.
+        let body = &page[page.find("<main>").unwrap()..page.find("</main>").unwrap()];
+        for element in
+            ["section", "table", "tr", "td", "th", "svg", "g", "span", "tspan", "article", "div", "p"]
+        {
+            let opens =
+                body.matches(&format!("<{element}>")).count() + body.matches(&format!("<{element} ")).count();
+            assert_eq!(opens, body.matches(&format!("</{element}>")).count(), "{element} of {bundle}");
+        }
+    }
+    let hostile = std::fs::read_to_string(file(SCORECARD)).unwrap();
+    let hostile = hostile.replace("Reference scorecard", "<script>alert('1')</script>&amp;");
+    let bundle = folder.path().join("hostile.json");
+    std::fs::write(&bundle, hostile).unwrap();
+    let output = run(&["render", bundle.to_str().unwrap()], None);
+    assert!(output.status.success(), "{}", err(&output));
+    let page = out(&output);
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(&#39;1&#39;)"), "not escaped");
+}
