@@ -7,7 +7,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use vereda_scoring::bundle::{Feature, Kind};
-use vereda_scoring::{InputError, Inputs, Model, Value};
+use vereda_scoring::{Model, Value};
 
 /// What every command that reads a table takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -56,6 +56,13 @@ pub struct BadCell {
     pub problem: String,
 }
 
+impl Reject {
+    /// This row, for these reasons.
+    pub fn of(line: &Line, cells: Vec<BadCell>) -> Reject {
+        Reject { row: line.row, line: line.line, cells }
+    }
+}
+
 impl fmt::Display for BadCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.column.is_empty() {
@@ -81,6 +88,7 @@ impl fmt::Display for Reject {
 /// Where a model's features stand in a table.
 pub struct Columns<'a> {
     model: &'a Model,
+    /// In the order of the schema.
     places: Vec<(&'a Feature, usize)>,
     /// Cells per row.
     width: usize,
@@ -113,49 +121,45 @@ impl<'a> Columns<'a> {
         table.header().iter().filter(|name| !used(name)).map(str::to_owned).collect()
     }
 
-    /// The row's answers, and what the model makes of them.
+    /// Adds the row's answers to the end of `rows`, a number per feature as [`Model::margins`] takes
+    /// them.
     ///
     /// # Errors
-    /// Everything that is wrong with the row.
-    pub fn with<T>(
-        &self,
-        line: &Line,
-        score: impl FnOnce(&Inputs) -> Result<T, InputError>,
-    ) -> Result<T, Reject> {
-        let reject = |cells| Reject { row: line.row, line: line.line, cells };
+    /// Everything that is wrong with the row; nothing is added.
+    pub fn encode(&self, line: &Line, rows: &mut Vec<f64>) -> Result<(), Reject> {
         if line.cells.len() != self.width {
-            return Err(reject(vec![BadCell {
-                column: String::new(),
-                value: String::new(),
-                problem: format!("it has {} cells and the header has {}", line.cells.len(), self.width),
-            }]));
+            return Err(Reject::of(
+                line,
+                vec![BadCell {
+                    column: String::new(),
+                    value: String::new(),
+                    problem: format!("it has {} cells and the header has {}", line.cells.len(), self.width),
+                }],
+            ));
         }
-        let mut inputs = Inputs::new();
-        for (feature, column) in &self.places {
-            inputs.insert(feature.name.clone(), value(feature, &text(line, *column)));
+        let (before, mut bad) = (rows.len(), Vec::new());
+        for (index, (feature, column)) in self.places.iter().enumerate() {
+            let text = text(line, *column);
+            match self.model.encode_cell(index, &text) {
+                Ok(x) => rows.push(x),
+                Err(problem) => bad.push(BadCell {
+                    column: feature.name.clone(),
+                    value: text.into_owned(),
+                    problem: problem.to_string(),
+                }),
+            }
         }
-        score(&inputs).map_err(|error| {
-            let cells = error.errors.into_iter().map(|error| {
-                let place = self.places.iter().find(|(feature, _)| feature.name == error.field);
-                BadCell {
-                    value: place.map_or(String::new(), |(_, column)| text(line, *column).into_owned()),
-                    column: error.field,
-                    problem: error.problem.to_string(),
-                }
-            });
-            reject(cells.collect())
-        })
+        if bad.is_empty() {
+            return Ok(());
+        }
+        rows.truncate(before);
+        Err(Reject::of(line, bad))
     }
 }
 
 /// A cell as text; bytes that are no UTF-8 show as replacement characters, which no feature accepts.
 pub fn text(line: &Line, column: usize) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(line.cells.get(column).unwrap_or_default())
-}
-
-/// Whether a cell says that there is no answer: empty, `NA` or `NaN`, in any case of letters.
-pub fn is_missing(text: &str) -> bool {
-    ["", "na", "nan"].iter().any(|missing| text.eq_ignore_ascii_case(missing))
 }
 
 /// A cell as yes or no: `1`, `0`, `true`, `false`.
@@ -169,10 +173,10 @@ pub fn yes_or_no(text: &str) -> Option<bool> {
     }
 }
 
-/// A cell as an answer. What cannot be read as the feature's kind stays text, which the model then
-/// refuses by the name of the feature.
-fn value(feature: &Feature, text: &str) -> Value {
-    if is_missing(text) {
+/// A cell as an answer of an interview. What cannot be read as the feature's kind stays text, which
+/// the model then refuses by the name of the feature.
+pub fn value(feature: &Feature, text: &str) -> Value {
+    if ["", "na", "nan"].iter().any(|missing| text.eq_ignore_ascii_case(missing)) {
         return Value::Missing;
     }
     let as_is = || Value::Category(text.to_owned());

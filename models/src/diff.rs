@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use vereda_scoring::bundle::{Decision, Group};
-use vereda_scoring::{InputError, Inputs, Model, ModelRef};
+use vereda_scoring::{Model, ModelRef};
 
 /// What `diff` takes.
 #[derive(Debug, clap::Args)]
@@ -92,11 +92,14 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(model: &Model, inputs: &Inputs) -> Result<Said, InputError> {
-        let pd = model.probability(model.margin(inputs)?);
-        let group = model.group(pd);
-        let text = model.bundle().groups.groups.get(group.index());
-        Ok(Said { pd, group, decision: text.map_or(Decision::Refer, |text| text.decision) })
+    fn all(model: &Model, rows: &[f64]) -> Result<Vec<Said>, Error> {
+        let said = |margin: f64| {
+            let pd = model.probability(margin);
+            let group = model.group(pd);
+            let text = model.bundle().groups.groups.get(group.index());
+            Said { pd, group, decision: text.map_or(Decision::Refer, |text| text.decision) }
+        };
+        Ok(model.margins(rows)?.into_iter().map(said).collect())
     }
 }
 
@@ -182,19 +185,24 @@ fn diff(old: &Model, new: &Model, arguments: &Arguments) -> Result<Difference, E
         table,
         arguments.reading.threads,
         |chunk| {
-            applicants::sift(chunk, &path, arguments.reading.on_error, |line| {
-                Ok(Mover {
-                    row: line.row,
-                    id: id_column.map(|column| applicants::text(line, column).into_owned()),
-                    old: old_columns.with(line, |inputs| Said::of(old, inputs))?,
-                    new: new_columns.with(line, |inputs| Said::of(new, inputs))?,
-                })
-            })
+            let (mut old_rows, mut new_rows) = (Vec::new(), Vec::new());
+            let sifted = applicants::sift(chunk, &path, arguments.reading.on_error, |line| {
+                let before = old_rows.len();
+                old_columns.encode(line, &mut old_rows)?;
+                new_columns.encode(line, &mut new_rows).inspect_err(|_| old_rows.truncate(before))?;
+                Ok((line.row, id_column.map(|column| applicants::text(line, column).into_owned())))
+            })?;
+            let said = Said::all(old, &old_rows)?.into_iter().zip(Said::all(new, &new_rows)?);
+            let who = sifted.rows.iter().flatten();
+            let movers =
+                who.zip(said).map(|((row, id), (old, new))| Mover { row: *row, id: id.clone(), old, new });
+            let movers: Vec<Mover> = movers.collect();
+            Ok((movers, sifted))
         },
-        |sifted| {
+        |(movers, sifted)| {
             rejects.take(&sifted)?;
             let mut lines = csv::Writer::from_writer(Vec::new());
-            for mover in sifted.rows.into_iter().flatten() {
+            for mover in movers {
                 count(&mut found, &mover);
                 sum += mover.change();
                 if mover.old.group != mover.new.group {

@@ -2,8 +2,7 @@
 //! index (PSI) of the score, and of each feature (also called CSI).
 
 use serde::Serialize;
-use vereda_scoring::bundle::{Bundle, Distribution};
-use vereda_scoring::{Inputs, Value};
+use vereda_scoring::bundle::{Bundle, Distribution, Kind};
 
 /// A share below this counts as this much: the logarithm of an empty bin has no value.
 pub const SMALLEST_SHARE: f64 = 1e-4;
@@ -41,35 +40,33 @@ pub struct Drift {
 #[derive(Debug, Clone)]
 pub struct Tally<'a> {
     reference: &'a Distribution,
+    /// For a category or a boolean, the bin of each option's index.
+    bins: Vec<Option<usize>>,
     /// One per bin, in the order of the reference's shares.
     counts: Vec<u64>,
     missing: u64,
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing counted yet.
-    pub fn new(reference: &'a Distribution) -> Tally<'a> {
-        let bins = match reference {
-            Distribution::Numeric { shares, .. } => shares.len(),
-            Distribution::Categorical { shares, .. } => shares.len(),
+    /// Nothing counted yet. `codes` are the options' codes by index, none for a number.
+    pub fn new(reference: &'a Distribution, codes: &[&str]) -> Tally<'a> {
+        let (bins, count) = match reference {
+            Distribution::Numeric { shares, .. } => (Vec::new(), shares.len()),
+            Distribution::Categorical { shares, .. } => {
+                let place = |code: &&str| shares.keys().position(|known| known == code);
+                (codes.iter().map(place).collect(), shares.len())
+            }
         };
-        Tally { reference, counts: vec![0; bins], missing: 0 }
+        Tally { reference, bins, counts: vec![0; count], missing: 0 }
     }
 
-    /// Counts one value. A value that the reference has no bin for counts as missing there too.
-    pub fn count(&mut self, value: &Value) {
-        let bin = match (self.reference, value) {
-            (Distribution::Numeric { edges, .. }, Value::Number(x)) => {
-                Some(edges.partition_point(|edge| edge < x))
-            }
-            (Distribution::Categorical { shares, .. }, Value::Category(code)) => {
-                shares.keys().position(|known| known == code)
-            }
-            (Distribution::Categorical { shares, .. }, Value::Boolean(yes)) => {
-                let code = if *yes { "true" } else { "false" };
-                shares.keys().position(|known| known == code)
-            }
-            _ => None,
+    /// Counts one number of a row; NaN is missing. A value that the reference has no bin for counts
+    /// as missing too.
+    pub fn count(&mut self, x: f64) {
+        let bin = match self.reference {
+            _ if x.is_nan() => None,
+            Distribution::Numeric { edges, .. } => Some(edges.partition_point(|edge| *edge < x)),
+            Distribution::Categorical { .. } => self.bins.get(x as usize).copied().flatten(),
         };
         match bin.and_then(|bin| self.counts.get_mut(bin)) {
             Some(count) => *count += 1,
@@ -119,34 +116,47 @@ pub fn psi(shares: impl Iterator<Item = (f64, f64)>) -> f64 {
 /// Tallies of everything that a bundle has a reference of.
 #[derive(Debug, Clone)]
 pub struct Tallies<'a> {
-    /// Of the PD.
-    pub score: Tally<'a>,
-    /// By feature, in the order of the schema.
-    pub features: Vec<(&'a str, Tally<'a>)>,
+    /// Of the PD; absent if the bundle does not know how it was spread.
+    pub score: Option<Tally<'a>>,
+    /// By feature, in the order of the schema, with its place there.
+    pub features: Vec<(usize, &'a str, Tally<'a>)>,
 }
 
 impl<'a> Tallies<'a> {
     /// Nothing counted yet.
     pub fn new(bundle: &'a Bundle) -> Tallies<'a> {
-        let features = bundle.schema.features.iter().filter_map(|feature| {
-            let reference = bundle.reference.features.get(&feature.name)?;
-            Some((feature.name.as_str(), Tally::new(reference)))
+        let reference = &bundle.reference;
+        let features = bundle.schema.features.iter().enumerate().filter_map(|(index, feature)| {
+            let codes: Vec<&str> = match &feature.kind {
+                Kind::Category { options, .. } => options.iter().map(|option| option.code.as_str()).collect(),
+                Kind::Boolean => vec!["false", "true"],
+                Kind::Number { .. } | Kind::Integer { .. } => Vec::new(),
+            };
+            let tally = Tally::new(reference.features.get(&feature.name)?, &codes);
+            Some((index, feature.name.as_str(), tally))
         });
-        Tallies { score: Tally::new(&bundle.reference.score), features: features.collect() }
+        let features = features.collect();
+        // An imported model may have been trained on rows that nobody has shown.
+        let score = (reference.rows > 0).then(|| Tally::new(&reference.score, &[]));
+        Tallies { score, features }
     }
 
-    /// Counts one applicant.
-    pub fn count(&mut self, inputs: &Inputs, pd: f64) {
-        self.score.count(&Value::Number(pd));
-        for (name, tally) in &mut self.features {
-            tally.count(inputs.get(*name).unwrap_or(&Value::Missing));
+    /// Counts one applicant: the numbers of a row.
+    pub fn count(&mut self, row: &[f64], pd: f64) {
+        if let Some(score) = &mut self.score {
+            score.count(pd);
+        }
+        for (index, _, tally) in &mut self.features {
+            tally.count(row.get(*index).copied().unwrap_or(f64::NAN));
         }
     }
 
     /// Adds what another part of the table counted.
     pub fn add(&mut self, other: &Tallies<'_>) {
-        self.score.add(&other.score);
-        for ((_, tally), (_, more)) in self.features.iter_mut().zip(&other.features) {
+        if let (Some(score), Some(more)) = (&mut self.score, &other.score) {
+            score.add(more);
+        }
+        for ((_, _, tally), (_, _, more)) in self.features.iter_mut().zip(&other.features) {
             tally.add(more);
         }
     }
@@ -167,12 +177,12 @@ mod tests {
     fn bins_hold_their_upper_edge() {
         let reference =
             Distribution::Numeric { edges: vec![1.0, 2.0], shares: vec![0.25, 0.25, 0.25], missing: 0.25 };
-        let mut tally = Tally::new(&reference);
-        for value in [Value::Number(1.0), Value::Number(1.5), Value::Number(2.5), Value::Missing] {
-            tally.count(&value);
+        let mut tally = Tally::new(&reference, &[]);
+        for value in [1.0, 1.5, 2.5, f64::NAN] {
+            tally.count(value);
         }
         assert_eq!(tally.drift().unwrap().psi, 0.0);
-        tally.count(&Value::Missing);
+        tally.count(f64::NAN);
         assert!(tally.drift().unwrap().psi > 0.0);
     }
 }

@@ -3,7 +3,8 @@
 use crate::applicants::Reject;
 use std::path::PathBuf;
 use vereda_domain::api::{Problem, ProblemCode};
-use vereda_scoring::LoadError;
+use vereda_scoring::import::ImportError;
+use vereda_scoring::{LoadError, RowsError};
 
 /// Why a command did not do what was asked, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,30 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong and where.
         source: LoadError,
+    },
+    /// A trained model that cannot become a bundle.
+    #[error("{path}: {source} [{code}]", path = path.display(), code = source.code())]
+    Import {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and where.
+        source: ImportError,
+    },
+    /// A schema file that is refused.
+    #[error("{path}: {problem}; --write-schema writes one that is complete", path = path.display())]
+    SchemaFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and where.
+        problem: String,
+    },
+    /// A table that does not serve its purpose as a whole.
+    #[error("{path}: {problem}", path = path.display())]
+    Rows {
+        /// Which file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        problem: String,
     },
     /// A table without a column for a feature.
     #[error(
@@ -86,6 +111,9 @@ pub enum Error {
         /// What it breaks, and for which inputs.
         violation: String,
     },
+    /// Numbers that do not make whole rows of a model.
+    #[error("the table does not fit the model: {0}")]
+    Numbers(#[from] RowsError),
     /// A result that cannot be written as JSON.
     #[error("the result cannot be written as JSON: {0}")]
     Json(serde_json::Error),

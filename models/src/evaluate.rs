@@ -1,7 +1,7 @@
 //! `evaluate`: how good a model's PDs were, on rows whose outcome is known.
 
 use crate::applicants::{self, BadCell, Columns, Reading, Reject, Rejects};
-use crate::drift::{Drift, Tallies, Verdict};
+use crate::drift::{Drift, Tallies, Tally, Verdict};
 use crate::figures::{Figures, Outcome, figures, jeffreys};
 use crate::table::{Line, Table};
 use crate::{Error, bundle, output, stream};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use vereda_scoring::bundle::Group;
-use vereda_scoring::{Inputs, Model, ModelRef};
+use vereda_scoring::{Model, ModelRef};
 
 /// What `evaluate` takes.
 #[derive(Debug, clap::Args)]
@@ -120,21 +120,27 @@ pub fn evaluate(
         table,
         reading.threads,
         |chunk| {
-            let mut tallies = Tallies::new(model.bundle());
+            let mut rows = Vec::new();
             let sifted = applicants::sift(chunk, &path, reading.on_error, |line| {
                 let bad = outcome(line, target, target_column)?;
-                columns.with(line, |inputs: &Inputs| {
-                    let pd = model.probability(model.margin(inputs)?);
-                    tallies.count(inputs, pd);
-                    Ok(Outcome { pd, bad })
-                })
+                columns.encode(line, &mut rows)?;
+                Ok(bad)
             })?;
-            Ok((sifted, tallies))
+            let mut tallies = Tallies::new(model.bundle());
+            let margins = model.margins(&rows)?;
+            let bads = sifted.rows.iter().flatten();
+            let mut outcomes = Vec::with_capacity(margins.len());
+            for ((row, margin), bad) in rows.chunks(model.width()).zip(margins).zip(bads) {
+                let pd = model.probability(margin);
+                tallies.count(row, pd);
+                outcomes.push(Outcome { pd, bad: *bad });
+            }
+            Ok((sifted, tallies, outcomes))
         },
-        |(sifted, more)| {
+        |(sifted, more, known)| {
             tallies.add(&more);
             rejects.take(&sifted)?;
-            outcomes.extend(sifted.rows.into_iter().flatten());
+            outcomes.extend(known);
             Ok(())
         },
     )?;
@@ -147,11 +153,11 @@ pub fn evaluate(
         rejected,
         figures: figures(&outcomes),
         groups: groups(model, &outcomes),
-        score_drift: tallies.score.drift(),
+        score_drift: tallies.score.as_ref().and_then(Tally::drift),
         feature_drift: tallies
             .features
             .iter()
-            .filter_map(|(name, tally)| {
+            .filter_map(|(_, name, tally)| {
                 Some(FeatureDrift { feature: (*name).to_owned(), drift: tally.drift()? })
             })
             .collect(),
@@ -166,14 +172,9 @@ fn outcome(line: &Line, name: &str, column: usize) -> Result<bool, Reject> {
         "1.0" => Some(true),
         text => applicants::yes_or_no(text),
     };
-    known.ok_or_else(|| Reject {
-        row: line.row,
-        line: line.line,
-        cells: vec![BadCell {
-            column: name.to_owned(),
-            value: text.into_owned(),
-            problem: "the outcome must be 1 (default) or 0 (none)".into(),
-        }],
+    known.ok_or_else(|| {
+        let problem = "the outcome must be 1 (default) or 0 (none)".into();
+        Reject::of(line, vec![BadCell { column: name.to_owned(), value: text.into_owned(), problem }])
     })
 }
 
@@ -253,6 +254,9 @@ fn write_text(out: &mut String, found: &Evaluation) -> std::fmt::Result {
             percent(group.observed),
             interval
         )?;
+    }
+    if found.score_drift.is_none() && found.feature_drift.is_empty() {
+        return writeln!(out, "\nNo drift: the bundle does not know how its training data were spread");
     }
     writeln!(out, "\nDrift against training (PSI: below 0.1 stable, from 0.25 shifted)")?;
     let mut line = |name: &str, drift: &Drift| {

@@ -12,6 +12,7 @@ pub mod drift;
 pub mod error;
 pub mod evaluate;
 pub mod figures;
+pub mod import;
 pub mod inspect;
 pub mod output;
 pub mod publish;

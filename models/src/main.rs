@@ -6,7 +6,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use vereda_model::{Error, diff, evaluate, inspect, publish, render, score, verify};
+use vereda_model::{Error, diff, evaluate, import, inspect, publish, render, score, verify};
 
 /// Inspect, verify, score with, compare and publish model bundles.
 #[derive(Parser)]
@@ -38,6 +38,8 @@ enum Command {
     Diff(diff::Arguments),
     /// Write a bundle's model card and scorecard as a page of HTML.
     Render(render::Arguments),
+    /// Make a bundle of a model that XGBoost or LightGBM trained.
+    Import(import::Arguments),
     /// Check a bundle and publish it, so that devices take it up at their next sync.
     Publish(publish::Arguments),
 }
@@ -62,6 +64,7 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
         Command::Render(arguments) => render::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
     }
 }

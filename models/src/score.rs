@@ -7,8 +7,7 @@ use crate::{Error, bundle, stream};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
-use vereda_scoring::bundle::Group;
-use vereda_scoring::{InputError, Inputs, Model};
+use vereda_scoring::Model;
 
 /// What `score` and `explain` take.
 #[derive(Debug, clap::Args)]
@@ -50,23 +49,22 @@ pub fn run(arguments: &Arguments, detail: Detail) -> Result<(), Error> {
     output.write(header.as_bytes())?;
 
     let start = Instant::now();
-    let (mut rows, mut groups) = (0u64, [0u64; 8]);
+    let mut groups = [0u64; 8];
     stream::run(
         table,
         arguments.reading.threads,
         |chunk| {
+            let mut rows = Vec::new();
             let sifted = applicants::sift(chunk, &path, arguments.reading.on_error, |line| {
-                columns.with(line, |inputs| answer(model, inputs, detail))
+                columns.encode(line, &mut rows)
             })?;
-            let lines = lines(&sifted.rows, header.matches(',').count());
-            Ok((lines, sifted))
+            let mut groups = [0u64; 8];
+            let lines = lines(model, &rows, &sifted.rows, detail, &mut groups)?;
+            Ok((lines, sifted, groups))
         },
-        |(lines, sifted)| {
-            for answer in sifted.rows.iter().flatten() {
-                rows += 1;
-                if let Some(count) = groups.get_mut(answer.group.index()) {
-                    *count += 1;
-                }
+        |(lines, sifted, more)| {
+            for (count, more) in groups.iter_mut().zip(more) {
+                *count += more;
             }
             rejects.take(&sifted)?;
             output.write(lines.as_bytes())
@@ -80,7 +78,8 @@ pub fn run(arguments: &Arguments, detail: Detail) -> Result<(), Error> {
     let counts: Vec<String> =
         groups.iter().enumerate().map(|(index, count)| format!("T{} {count}", index + 1)).collect();
     eprintln!(
-        "{rows} rows scored with {} {} in {took:.0?}: {}",
+        "{} rows scored with {} {} in {took:.0?}: {}",
+        groups.iter().sum::<u64>(),
         model.id(),
         model.version(),
         counts.join(", ")
@@ -88,41 +87,39 @@ pub fn run(arguments: &Arguments, detail: Detail) -> Result<(), Error> {
     rejects.finish()
 }
 
-/// What is written about one row.
-struct Answer {
-    margin: f64,
-    pd: f64,
-    group: Group,
-    /// Contributions in the order of the schema, the bias last; none for [`Detail::Score`].
-    parts: Vec<f64>,
-}
-
-fn answer(model: &Model, inputs: &Inputs, detail: Detail) -> Result<Answer, InputError> {
-    match detail {
-        Detail::Score => {
-            let margin = model.margin(inputs)?;
-            let pd = model.probability(margin);
-            Ok(Answer { margin, pd, group: model.group(pd), parts: Vec::new() })
-        }
-        Detail::Explanation => {
-            let score = model.score(inputs)?;
-            let parts = score.contributions.iter().map(|contribution| contribution.value);
-            let parts = parts.chain([score.bias]).collect();
-            Ok(Answer { margin: score.margin, pd: score.probability, group: score.group, parts })
-        }
-    }
-}
-
 /// A line for every row. A row that was set aside leaves empty cells: line n stays the answer to row n.
-fn lines(rows: &[Option<Answer>], commas: usize) -> String {
+fn lines(
+    model: &Model,
+    numbers: &[f64],
+    rows: &[Option<()>],
+    detail: Detail,
+    groups: &mut [u64; 8],
+) -> Result<String, Error> {
+    let margins = model.margins(numbers)?;
+    let contributions = match detail {
+        Detail::Score => Vec::new(),
+        Detail::Explanation => model.contributions(numbers)?,
+    };
+    let features = &model.bundle().schema.features;
+    let is_scored = |name: &str| model.scored_features().any(|feature| feature.name == name);
+    // The bias stands after the features.
+    let shown: Vec<bool> = features.iter().map(|feature| is_scored(&feature.name)).chain([true]).collect();
+    let commas = header(model, detail).matches(',').count();
+    let (mut margins, mut contributions) = (margins.iter(), contributions.chunks(shown.len()));
     let mut out = String::with_capacity(rows.len() * 48);
     for row in rows {
-        match row {
+        match row.and_then(|()| margins.next()) {
             // As many digits as it takes to read back the same double. Writing into a string does
             // not fail.
-            Some(Answer { margin, pd, group, parts }) => {
+            Some(margin) => {
+                let pd = model.probability(*margin);
+                let group = model.group(pd);
+                if let Some(count) = groups.get_mut(group.index()) {
+                    *count += 1;
+                }
                 let _ = write!(out, "{margin:?},{pd:?},{group}");
-                for part in parts {
+                let parts = contributions.next().unwrap_or_default();
+                for (part, _) in parts.iter().zip(&shown).filter(|(_, shown)| **shown) {
                     let _ = write!(out, ",{part:?}");
                 }
             }
@@ -130,7 +127,7 @@ fn lines(rows: &[Option<Answer>], commas: usize) -> String {
         }
         out.push('\n');
     }
-    out
+    Ok(out)
 }
 
 fn header(model: &Model, detail: Detail) -> String {
