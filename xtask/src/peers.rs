@@ -67,6 +67,20 @@ fn xgboost(python: &Path, version: &str, packages: &[&str]) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The folder of LightGBM 3.3.5, which writes version 3 of its format, for PYTHONPATH.
+fn lightgbm(python: &Path) -> Result<PathBuf> {
+    let folder = target().join("peers/lightgbm-3.3.5");
+    if !folder.join("lightgbm").exists() {
+        step("Installing LightGBM 3.3.5");
+        let mut pip = command(python);
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+            .arg(&folder)
+            .arg("lightgbm==3.3.5");
+        succeed(&mut pip)?;
+    }
+    Ok(folder)
+}
+
 /// Trains models with every version of the libraries, and compares what they say about rows with what
 /// the imported models say: margins to the bit, PDs, contributions.
 ///
@@ -103,6 +117,10 @@ pub fn parity(options: &Options) -> Result<()> {
     }
     step("Training with the XGBoost of the environment");
     cases("xgboost_cases.py", None)?;
+    let path = lightgbm(&python)?;
+    step("Training with LightGBM 3.3.5, and with that of the environment");
+    cases("lightgbm_cases.py", Some(&path))?;
+    cases("lightgbm_cases.py", None)?;
     if options.committed {
         return Ok(());
     }

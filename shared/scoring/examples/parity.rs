@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         let compared = catch_unwind(AssertUnwindSafe(|| {
             let imported = case.import(|bytes, options| {
                 match case.header.format.as_str() {
+                    "lightgbm" => import::lightgbm::read(bytes, options),
                     "xgboost" => import::xgboost::read(bytes, options),
                     other => panic!("unknown format {other}"),
                 }

@@ -9,7 +9,7 @@ mod cases;
 use cases::{Case, Compared, in_folder};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use vereda_scoring::bundle::{Estimator, Kind, Unit};
+use vereda_scoring::bundle::{Estimator, Kind, Unit, Unseen};
 use vereda_scoring::import::{
     ColumnKind, ImportError, Imported, Iterations, Options, PLACEHOLDER, Placement, xgboost,
 };
@@ -128,11 +128,15 @@ fn the_model_names_its_categories() {
     let imported = read(&case("3.2.0-named").model, &Options::default());
     let kinds: Vec<&ColumnKind> = imported.columns.iter().map(|column| &column.kind).collect();
     // XGBoost counts characters where it should count bytes: names beyond ASCII are not to be trusted.
-    let ColumnKind::Category { options, named: false } = kinds[1] else { panic!("{kinds:?}") };
+    let ColumnKind::Category { options, named: false, .. } = kinds[1] else { panic!("{kinds:?}") };
     assert_eq!(options[0], "0");
     assert_eq!(
         kinds[2],
-        &ColumnKind::Category { options: vec!["30".into(), "10".into(), "20".into()], named: true }
+        &ColumnKind::Category {
+            options: vec!["30".into(), "10".into(), "20".into()],
+            named: true,
+            unseen: Unseen::Refuse
+        }
     );
     assert!(imported.notes.iter().any(|note| note.contains("Zona") && note.contains("ASCII")));
     let names: Vec<&str> = imported.columns.iter().map(|column| column.name.as_str()).collect();

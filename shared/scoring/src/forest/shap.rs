@@ -142,6 +142,10 @@ impl<T: Real> Ensemble<T> {
         self.explain::<4>(3, row, &answers, values);
         self.explain::<8>(4, row, &answers, values);
         self.explain::<32>(8, row, &answers, values);
+        // A random forest's margin is the mean of its trees.
+        if let Some(divisor) = self.divisor {
+            values.iter_mut().for_each(|value| *value /= divisor.wide());
+        }
     }
 
     /// Does so for the trees that need more than `above` and up to K points.

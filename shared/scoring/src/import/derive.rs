@@ -1,7 +1,7 @@
 //! From a model's columns to a schema, and from the model's order to the schema's.
 
 use super::{Column, ColumnKind, ImportError, Imported};
-use crate::bundle::{CategoryOption, Estimator, Feature, Kind, Schema, Section, Text, Unit, Unseen};
+use crate::bundle::{CategoryOption, Estimator, Feature, Kind, Node, Schema, Section, Text, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every derived text begins with: nobody has written it yet.
@@ -70,7 +70,9 @@ impl Imported {
     /// marked texts, and ranges wide enough for everything that the model tells apart. It is to be
     /// edited before anybody is asked anything.
     pub fn schema(&self) -> Schema {
-        let features = self.columns.iter().map(|column| self.feature(column)).collect();
+        let steepest = self.steepest();
+        let columns = self.columns.iter().zip(0..);
+        let features = columns.map(|(column, index)| self.feature(column, index, &steepest)).collect();
         Schema {
             currency: "XXX".to_owned(),
             sections: vec![Section { id: "all".to_owned(), label: PLACEHOLDER.mark("all") }],
@@ -78,7 +80,22 @@ impl Imported {
         }
     }
 
-    fn feature(&self, column: &Column) -> Feature {
+    /// For each column that leaves compute with, the largest coefficient, times the number of terms
+    /// that may add up: half of the largest part of a margin is left for them, as a range is derived.
+    fn steepest(&self) -> BTreeMap<u32, f64> {
+        let mut steepest = BTreeMap::new();
+        let Estimator::TreeEnsemble(ensemble) = &self.estimator else { return steepest };
+        for node in ensemble.trees().flat_map(|tree| tree.nodes) {
+            let Node::Leaf { linear: Some(leaf), .. } = node else { continue };
+            for (feature, coefficient) in &leaf.terms {
+                let of: &mut f64 = steepest.entry(*feature).or_insert(0.0);
+                *of = of.max(coefficient.abs() * leaf.terms.len() as f64);
+            }
+        }
+        steepest
+    }
+
+    fn feature(&self, column: &Column, index: u32, steepest: &BTreeMap<u32, f64>) -> Feature {
         let label = |words: &str| PLACEHOLDER.mark(&super::error::printable(words));
         let reach = |compared: Option<(f64, f64)>| {
             let mut reach = reach(compared);
@@ -89,7 +106,7 @@ impl Imported {
                     reach /= 10.0;
                 }
             }
-            reach
+            steepest.get(&index).map_or(reach, |steepest| reach.min(5e5 / steepest))
         };
         let kind = match &column.kind {
             ColumnKind::Number { compared } => {
@@ -101,12 +118,12 @@ impl Imported {
                 Kind::Integer { min: -reach, max: reach, unit: Unit::None }
             }
             ColumnKind::Boolean => Kind::Boolean,
-            ColumnKind::Category { options, .. } => Kind::Category {
+            ColumnKind::Category { options, unseen, .. } => Kind::Category {
                 options: options
                     .iter()
                     .map(|code| CategoryOption { code: code.clone(), label: label(code) })
                     .collect(),
-                unseen: Unseen::Refuse,
+                unseen: *unseen,
             },
         };
         Feature {
@@ -207,7 +224,7 @@ fn fits(column: &Column, feature: &Feature) -> Result<(), Misfit> {
         (ColumnKind::Number { .. }, Kind::Number { .. } | Kind::Integer { .. } | Kind::Boolean)
         | (ColumnKind::Integer { .. }, Kind::Integer { .. } | Kind::Boolean)
         | (ColumnKind::Boolean, Kind::Boolean) => {}
-        (ColumnKind::Category { options, named }, Kind::Category { options: given, .. }) => {
+        (ColumnKind::Category { options, named, .. }, Kind::Category { options: given, .. }) => {
             let given: Vec<&str> = given.iter().map(|option| option.code.as_str()).collect();
             if *named && given != options.iter().map(String::as_str).collect::<Vec<_>>() {
                 return Err((

@@ -11,13 +11,14 @@
 mod derive;
 mod draft;
 mod error;
+pub mod lightgbm;
 pub mod xgboost;
 
 pub use derive::{Mark, PLACEHOLDER, Placement};
 pub use draft::DEFAULT_CUTS;
 pub use error::ImportError;
 
-use crate::bundle::{Calibration, Estimator};
+use crate::bundle::{Calibration, Estimator, Unseen};
 use std::collections::BTreeMap;
 
 /// The most bytes a model file may have.
@@ -106,6 +107,8 @@ pub enum ColumnKind {
         /// Whether the model names them. Otherwise they are numbered from 0, as many as the model
         /// mentions, and a schema may name them and add more at the end.
         named: bool,
+        /// What a text that is none of them means to the model.
+        unseen: Unseen,
     },
 }
 

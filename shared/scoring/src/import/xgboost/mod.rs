@@ -486,7 +486,7 @@ fn category(
             "name every code from 0 on, in order",
         ));
     }
-    Ok(ColumnKind::Category { options: list, named })
+    Ok(ColumnKind::Category { options: list, named, unseen: crate::bundle::Unseen::Refuse })
 }
 
 /// The names of a feature's categories, if the model holds them whole.

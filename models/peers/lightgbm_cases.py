@@ -1,27 +1,33 @@
-"""What LightGBM itself says about generated models: one JSON document per line.
+"""Models that LightGBM trained, with what LightGBM says about rows: what the importer is compared with.
 
-    python lightgbm_vectors.py fixed > ../tests/data/lightgbm-vectors.jsonl      (lightgbm 4.7.0)
-    python lightgbm_vectors.py fixed-v3 >> ../tests/data/lightgbm-vectors.jsonl  (lightgbm 3.3.5)
-    python lightgbm_vectors.py fresh SEED COUNT
+    python lightgbm_cases.py --out FOLDER [--seed N] [--models N] [--committed]
 
-A line has the model's text, rows (f64 bits in hexadecimal; NaN is missing, a category is its code) and, for
-each row, the bits of the margin, the PD, and the contributions where the library gives any.
+Everything is drawn from the seed. A case is one file: a line of JSON, then the bytes of the model, then
+little-endian doubles: the rows (NaN is missing, a category is its code), the margins, the PDs, and for the
+first `explained` rows the contributions with the bias last, where the library gives any.
 """
 
+import argparse
+import decimal
 import json
 import math
-import struct
-import sys
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+VERSION = lgb.__version__
+# What the library's predictor takes for 0, and everything nearer to it.
 ZERO = float(np.float32(1e-35))
 
 
-def bits(x) -> str:
-    return struct.pack(">d", float(x)).hex()
+def logistic(x: float) -> float:
+    """1 / (1 + e^-x), rounded once."""
+    with decimal.localcontext() as context:
+        context.prec = 60
+        context.Emin, context.Emax = decimal.MIN_EMIN, decimal.MAX_EMAX
+        return float(1 / (1 + (-decimal.Decimal(x)).exp()))
 
 
 def table(random, n: int, numbers: int, categories: list, missing: float, named: bool):
@@ -96,7 +102,7 @@ def rows(random, codes: pd.DataFrame, levels: dict, text: str, count: int, linea
     return x
 
 
-def case(name: str, random, parameters: dict, trees: int, n=600, numbers=4, categories=(5,), missing=0.15, named=True, count=40):
+def case(out: Path, name: str, random, parameters: dict, trees: int, n=600, numbers=4, categories=(5,), missing=0.15, named=True, count=24, explained=12):
     codes, frame, y, levels = table(random, n, numbers, list(categories), missing, named)
     linear = parameters.get("linear_tree", False)
     if linear:
@@ -112,76 +118,75 @@ def case(name: str, random, parameters: dict, trees: int, n=600, numbers=4, cate
         "seed": int(random.integers(1 << 30)),
         **parameters,
     }
-    categorical = "auto" if named else [c for c in levels]
+    categorical = "auto" if named else list(levels)
     booster = lgb.train(parameters, lgb.Dataset(frame, y, categorical_feature=categorical), trees)
     text = booster.model_to_string()
     x = rows(random, codes, levels, text, count, linear)
-    # From the text, as everybody else gets the model: it has all digits.
+    # From the text, as everybody else gets the model.
     again = lgb.Booster(model_str=text)
     margins = again.predict(x, raw_score=True)
+    # LightGBM does not explain linear trees.
+    explained = 0 if linear else explained
+    shap = again.predict(x[:explained], pred_contrib=True) if explained else np.empty((0, x.shape[1] + 1))
     if parameters.get("boosting") == "rf":
-        margins = margins / again.num_trees()
-    if parameters["objective"] == "cross_entropy":
-        pd_ = 1 / (1 + np.exp(-margins))
-    else:
-        pd_ = again.predict(x)
-    shap = None
-    if not linear:
-        shap = again.predict(x, pred_contrib=True)
-        if parameters.get("boosting") == "rf":
-            shap = shap / again.num_trees()
+        # raw_score is the sum, as contributions are; the PD comes from the mean, and so do ours.
+        margins, shap = margins / again.num_trees(), shap / again.num_trees()
+    slope = parameters.get("sigmoid", 1.0)
+    probabilities = np.array([logistic(slope * m) for m in margins])
+    if np.max(np.abs(probabilities - again.predict(x))) > 1e-14:
+        raise SystemExit(f"{name}: the library's PD is not the logistic of its margin")
     # What training was told says nothing that the importer reads, but for the columns.
     head, tail = text.split("\nparameters:\n")
-    kept = [line for line in tail.splitlines() if line.startswith(("[boosting", "[categorical_feature", "pandas_cat"))]
-    text = head + "\nparameters:\n" + "\n".join(kept[:-1]) + "\n\nend of parameters\n\n" + kept[-1] + "\n"
-    print(
-        json.dumps(
-            {
-                "name": name,
-                "library": lgb.__version__,
-                "model": text,
-                "levels": levels,
-                "named": named,
-                "rows": ["".join(map(bits, row)) for row in x],
-                "margins": [bits(m) for m in margins],
-                "pd": [float(p) for p in pd_],
-                "contributions": None if shap is None else [[float(f"{c:.9g}") for c in row] for row in shap],
-            }
-        ),
-        flush=True,
-    )
+    *kept, names = [line for line in tail.splitlines() if line.startswith(("[boosting", "[categorical_feature", "pandas_cat"))]
+    text = "\n".join([head, "parameters:", *kept, "", "end of parameters", "", names, ""])
+    model = text.encode()
+    header = {
+        "name": name,
+        "library": f"LightGBM {VERSION}",
+        "format": "lightgbm",
+        "iterations": "all",
+        "model_bytes": len(model),
+        "rows": len(x),
+        "columns": x.shape[1],
+        "explained": explained,
+        "levels": [0] * x.shape[1],
+        "trees": again.num_trees(),
+    }
+    with open(out / f"lightgbm-{VERSION}-{name}.case", "wb") as file:
+        file.write(json.dumps(header).encode() + b"\n" + model)
+        for doubles in (x, margins, probabilities, shap):
+            file.write(np.ascontiguousarray(doubles, dtype="<f8").tobytes())
 
 
-def fixed(version: str) -> None:
+def committed(out: Path) -> None:
     random = np.random.default_rng(20261123)
     small = {"num_leaves": 6, "min_data_in_leaf": 10}
     cases = {
         "mixed": ({**small}, 5, {"categories": (5, 40)}),
         "linear": ({**small, "linear_tree": True}, 4, {"numbers": 3}),
-        "use_missing=false": ({**small, "use_missing": False}, 3, {}),
+        "none-missing": ({**small, "use_missing": False}, 3, {}),
     }
-    if version == "v4":
+    if VERSION[0] == "4":
         cases |= {
-            "zero_as_missing": ({**small, "zero_as_missing": True}, 4, {}),
-            "most missing": ({**small}, 3, {"missing": 0.9}),
-            "random forest": ({**small, "boosting": "rf", "bagging_fraction": 0.6, "bagging_freq": 1}, 4, {}),
+            "zero-missing": ({**small, "zero_as_missing": True}, 4, {}),
+            "most-missing": ({**small}, 3, {"missing": 0.9}),
+            "forest": ({**small, "boosting": "rf", "bagging_fraction": 0.6, "bagging_freq": 1}, 4, {}),
             "dart": ({**small, "boosting": "dart", "drop_rate": 0.5}, 6, {}),
             "goss": ({**small, "data_sample_strategy": "goss"}, 4, {}),
             "sigmoid": ({**small, "sigmoid": 2.5}, 3, {}),
-            "cross entropy": ({**small, "objective": "cross_entropy"}, 3, {}),
+            "cross-entropy": ({**small, "objective": "cross_entropy"}, 3, {}),
             "constant": ({**small, "min_data_in_leaf": 100000}, 2, {}),
-            "200 numbered levels": ({**small, "max_cat_threshold": 100, "min_data_per_group": 5}, 3, {"categories": (200,), "named": False, "numbers": 1, "n": 3000}),
-            "one-hot categories": ({**small, "max_cat_to_onehot": 50}, 3, {"categories": (6, 12), "numbers": 1}),
-            "depth 12": ({"num_leaves": 60, "max_depth": 12, "min_data_in_leaf": 2}, 1, {}),
+            "200-levels": ({**small, "max_cat_threshold": 100, "min_data_per_group": 5}, 3, {"categories": (200,), "named": False, "numbers": 1, "n": 3000}),
+            "one-hot": ({**small, "max_cat_to_onehot": 50}, 3, {"categories": (6, 12), "numbers": 1}),
+            "depth-12": ({"num_leaves": 60, "max_depth": 12, "min_data_in_leaf": 2}, 1, {}),
             "stumps": ({"num_leaves": 2}, 12, {"categories": (4,)}),
-            "early stopping": ({**small, "early_stopping_round": 0}, 3, {}),
         }
     for name, (parameters, trees, more) in cases.items():
-        case(f"{version} {name}", random, parameters, trees, **more)
+        case(out, name, random, parameters, trees, **more)
 
 
-def fresh(seed: int, count: int) -> None:
-    for i in range(count):
+def fresh(out: Path, seed: int, models: int) -> None:
+    for i in range(models):
         random = np.random.default_rng([seed, i])
         depth = int(random.integers(1, 13))
         parameters = {
@@ -215,7 +220,8 @@ def fresh(seed: int, count: int) -> None:
         if parameters.get("boosting") == "dart":
             trees = min(trees, 100)
         case(
-            f"seed {seed} case {i}: {trees} trees, {parameters}",
+            out,
+            f"{seed}-{i}",
             random,
             parameters,
             trees,
@@ -225,18 +231,22 @@ def fresh(seed: int, count: int) -> None:
             missing=float(random.choice([0, 0.05, 0.3, 0.9])),
             named=bool(random.random() < 0.7),
             count=200,
+            explained=int(random.choice([0, 5, 20])),
         )
 
 
 def main() -> None:
-    if sys.argv[1:] == ["fixed"]:
-        fixed("v4")
-    elif sys.argv[1:] == ["fixed-v3"]:
-        fixed("v3")
-    elif len(sys.argv) == 4 and sys.argv[1] == "fresh":
-        fresh(int(sys.argv[2]), int(sys.argv[3]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--models", type=int, default=100)
+    parser.add_argument("--committed", action="store_true")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.committed:
+        committed(arguments.out)
     else:
-        raise SystemExit(__doc__)
+        fresh(arguments.out, arguments.seed, arguments.models)
 
 
 if __name__ == "__main__":
