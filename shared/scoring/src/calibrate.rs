@@ -88,7 +88,7 @@ pub fn logit(p: f64) -> f64 {
 
 /// PD of a margin, strictly inside (0, 1): a certainty that no model has would come from rounding,
 /// so it becomes the nearest double inside.
-pub(crate) fn probability(calibration: &Calibration, margin: f64) -> f64 {
+pub fn probability(calibration: &Calibration, margin: f64) -> f64 {
     let p = match calibration {
         Calibration::None => logistic(margin),
         Calibration::Platt { slope, intercept } => logistic(slope * margin + intercept),
@@ -102,7 +102,10 @@ fn isotonic(margins: &[f64], probabilities: &[f64], margin: f64) -> f64 {
     let above = margins.partition_point(|m| *m <= margin);
     let point = |i: usize| Some((*margins.get(i)?, *probabilities.get(i)?));
     match (above.checked_sub(1).and_then(point), point(above)) {
-        (Some((x0, y0)), Some((x1, y1))) => y0 + (y1 - y0) * ((margin - x0) / (x1 - x0)),
+        // Halved, so that no difference of far points is infinite; the quotient is the same.
+        (Some((x0, y0)), Some((x1, y1))) => {
+            y0 + (y1 - y0) * ((margin / 2.0 - x0 / 2.0) / (x1 / 2.0 - x0 / 2.0))
+        }
         (Some((_, y)), None) | (None, Some((_, y))) => y,
         (None, None) => f64::NAN,
     }
@@ -156,6 +159,28 @@ mod tests {
             [(-5.0, 0.1), (-1.0, 0.1), (-0.5, 0.15), (0.0, 0.2), (1.0, 0.4), (2.0, 0.6), (9.0, 0.6)]
         {
             assert!((probability(&c, margin) - expected).abs() < 1e-15, "{margin}");
+        }
+        let far = Calibration::Isotonic { margins: vec![-1e308, 1e308], probabilities: vec![0.25, 0.75] };
+        assert_eq!(probability(&far, 0.0), 0.5);
+    }
+
+    #[test]
+    fn no_margin_is_beyond_a_probability() {
+        let calibrations = [
+            Calibration::None,
+            Calibration::Platt { slope: 1e6, intercept: -1e6 },
+            Calibration::PriorShift { training: 1e-300, prior: LARGEST_PD },
+            Calibration::Isotonic { margins: vec![-f64::MAX, f64::MAX], probabilities: vec![1e-300, 0.9] },
+        ];
+        for calibration in calibrations {
+            let mut before = 0.0;
+            for margin in
+                [f64::NEG_INFINITY, -f64::MAX, -1e308, -1e-308, 0.0, 1e-308, 1e308, f64::MAX, f64::INFINITY]
+            {
+                let p = probability(&calibration, margin);
+                assert!(p > 0.0 && p < 1.0 && p >= before, "{calibration:?} {margin}: {p}");
+                before = p;
+            }
         }
     }
 
