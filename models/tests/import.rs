@@ -248,3 +248,30 @@ fn what_does_not_fit_is_refused_with_its_place_and_nothing_is_written() {
     assert!(err(&output).contains("import_syntax"), "{}", err(&output));
     assert!(!folder.path("bundle.json").exists());
 }
+
+/// The model of a case that LightGBM wrote, through the command.
+#[test]
+fn a_model_of_lightgbm_becomes_a_bundle() {
+    let folder = Folder::new();
+    let cases = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/scoring/tests/data");
+    let mut names: Vec<PathBuf> =
+        std::fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let is_ours = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("lightgbm-");
+    let bytes = std::fs::read(names.iter().find(is_ours).unwrap()).unwrap();
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&bytes[..end]).unwrap();
+    let length = header["model_bytes"].as_u64().unwrap() as usize;
+    std::fs::write(folder.path("model.txt"), &bytes[end + 1..end + 1 + length]).unwrap();
+    let output = run(&[
+        "import",
+        "--format",
+        "lightgbm",
+        &folder.text("model.txt"),
+        "--out",
+        &folder.text("bundle.json"),
+    ]);
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(err(&output).contains(header["library"].as_str().unwrap().split(' ').next().unwrap()));
+    assert!(run(&["verify", &folder.text("bundle.json")]).status.success());
+}

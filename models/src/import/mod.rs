@@ -66,6 +66,8 @@ pub struct Arguments {
 enum Format {
     /// JSON or UBJSON of XGBoost 1.7 to 3.x.
     Xgboost,
+    /// Text of LightGBM 3 and 4.
+    Lightgbm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -92,6 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let bytes = read(&arguments.model)?;
     let imported = match arguments.format {
         Format::Xgboost => import::xgboost::read(&bytes, &options),
+        Format::Lightgbm => import::lightgbm::read(&bytes, &options),
     };
     let refuse = |source: ImportError| Error::Import { path: arguments.model.clone(), source };
     let imported = imported.map_err(refuse)?;

@@ -198,6 +198,26 @@ fn gblinear_keeps_the_order_of_its_sum() {
     assert_eq!(model.margin(&nothing).unwrap(), *base_margin);
 }
 
+/// XGBoost 1.7.6 gave 0 where the base margin and a leaf are both -0: dart adds each tree to a fresh 0.
+#[test]
+fn a_negative_zero_of_dart_is_a_zero() {
+    let mut document = document("3.2.0-dart");
+    document["learner"]["learner_model_param"]["base_score"] = "5E-1".into();
+    let trees = &mut document["learner"]["gradient_booster"]["gbtree"]["model"]["trees"];
+    for tree in trees.as_array_mut().unwrap() {
+        for condition in tree["split_conditions"].as_array_mut().unwrap() {
+            *condition = (-0.0).into();
+        }
+    }
+    let imported = read(&serde_json::to_vec(&document).unwrap(), &Options::default());
+    let Estimator::TreeEnsemble(ensemble) = &imported.estimator else { panic!() };
+    assert_eq!(ensemble.base_margin.to_bits(), (-0.0f64).to_bits());
+    let bundle = imported.draft(imported.schema(), &imported.placements()).unwrap();
+    let model = Model::draft(bundle).unwrap();
+    let margin = model.margins(&vec![f64::NAN; model.width()]).unwrap()[0];
+    assert_eq!(margin.to_bits(), 0.0f64.to_bits());
+}
+
 #[test]
 fn a_derived_range_holds_all_thresholds() {
     for case in all() {

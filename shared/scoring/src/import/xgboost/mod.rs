@@ -313,11 +313,11 @@ fn ensemble(
     let (mut seen, mut invented) = (BTreeMap::new(), 0);
     let mut trees = Vec::with_capacity(kept);
     for (t, raw) in raw.iter().take(kept).enumerate() {
-        let weight = weights.and_then(|weights| weights.get(t)).copied().unwrap_or(1.0);
+        let weight = weights.and_then(|weights| weights.get(t)).copied();
         let here = format!("{place}.trees[{t}]");
         let tree = trees::tree(raw, weight, &here, features, &mut seen, &mut invented)?;
         // A dropped tree adds nothing, and a bundle holds no tree that counts for nothing.
-        if weight != 0.0 {
+        if weight != Some(0.0) {
             trees.push(tree);
         }
     }

@@ -22,10 +22,10 @@ pub(super) struct Seen {
     pub(super) largest_code: Option<i32>,
 }
 
-/// One tree with children after their parents. Nodes that pruning left behind are gone.
+/// One tree with children after their parents; `weight` is dart's. Nodes that pruning left behind are gone.
 pub(super) fn tree(
     raw: &RawTree,
-    weight: f32,
+    weight: Option<f32>,
     place: &str,
     features: usize,
     seen: &mut BTreeMap<usize, Seen>,
@@ -72,7 +72,8 @@ pub(super) fn tree(
         })?;
         let cover = f64::from(get.cover);
         if get.left == -1 {
-            let value = f64::from(get.condition);
+            // dart adds each tree to a fresh 0 before it multiplies, which makes a -0 a 0.
+            let value = f64::from(if weight.is_some() { get.condition + 0.0 } else { get.condition });
             if !value.is_finite() {
                 return Err(ImportError::shape(
                     format!("{place}.split_conditions[{node}]"),
@@ -154,7 +155,7 @@ pub(super) fn tree(
         return Err(ImportError::shape(place, "it has no nodes"));
     }
     *invented += cover(&mut nodes, place)?;
-    Ok(Tree { weight: f64::from(weight), nodes })
+    Ok(Tree { weight: f64::from(weight.unwrap_or(1.0)), nodes })
 }
 
 /// One node of the file.
