@@ -101,7 +101,9 @@ impl LoadError {
 
 /// Numbers that do not make whole rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{numbers} numbers do not make whole rows of {width}; give one number for each feature of the schema")]
+#[error(
+    "{numbers} numbers do not make whole rows of {width}; give one number for each feature of the schema"
+)]
 pub struct RowsError {
     /// How many were given.
     pub numbers: usize,

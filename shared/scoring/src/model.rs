@@ -144,9 +144,11 @@ impl Model {
         calibrate::probability(&self.bundle.calibration, margin)
     }
 
-    /// Group of a PD; a PD equal to a cut belongs to the riskier group.
+    /// Group of a PD; a PD equal to a cut belongs to the riskier group. What is no number, which no
+    /// finite row gives, belongs to the riskiest.
     pub fn group(&self, probability: f64) -> Group {
-        let cuts = self.bundle.groups.cuts.iter().filter(|cut| **cut <= probability).count();
+        let below = |cut: &&f64| **cut <= probability || probability.is_nan();
+        let cuts = self.bundle.groups.cuts.iter().filter(below).count();
         Group::ALL.get(cuts).copied().unwrap_or(Group::T8)
     }
 

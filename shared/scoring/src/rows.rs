@@ -65,7 +65,8 @@ impl Model {
         let width = self.whole(rows)?;
         let margins = self.margins(rows)?;
         let mut out = vec![0.0; margins.len() * (width + 1)];
-        for ((row, margin), out) in rows.chunks_exact(width).zip(margins).zip(out.chunks_exact_mut(width + 1)) {
+        for ((row, margin), out) in rows.chunks_exact(width).zip(margins).zip(out.chunks_exact_mut(width + 1))
+        {
             if let Some((bias, values)) = out.split_last_mut() {
                 self.plan().contributions(row, values);
                 *bias = margin - values.iter().sum::<f64>();
@@ -110,7 +111,11 @@ impl Model {
     /// The width, if the numbers make whole rows.
     fn whole(&self, rows: &[f64]) -> Result<usize, RowsError> {
         let width = self.width();
-        if rows.len().is_multiple_of(width) { Ok(width) } else { Err(RowsError { numbers: rows.len(), width }) }
+        if rows.len().is_multiple_of(width) {
+            Ok(width)
+        } else {
+            Err(RowsError { numbers: rows.len(), width })
+        }
     }
 }
 
@@ -122,6 +127,7 @@ pub(crate) fn encode_option(feature: &Feature, code: &str) -> Result<f64, FieldP
     match (options.iter().position(|option| option.code == code), unseen) {
         (Some(index), _) => Ok(index as f64),
         (None, Unseen::Missing) => Ok(f64::NAN),
+        (None, Unseen::Last) => Ok(options.len().saturating_sub(1) as f64),
         (None, Unseen::Refuse) => Err(FieldProblem::NotAnOption {
             allowed: options.iter().map(|option| option.code.clone()).collect(),
         }),

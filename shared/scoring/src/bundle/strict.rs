@@ -71,7 +71,9 @@ impl<'de> Visitor<'de> for Trees {
         let mut trees = Vec::new();
         while let Some(mut tree) = access.next_element::<PackedTree>()? {
             if trees.len() == MAX_TREES {
-                return Err(A::Error::custom(format!("more than {MAX_TREES} trees, the most that are accepted")));
+                return Err(A::Error::custom(format!(
+                    "more than {MAX_TREES} trees, the most that are accepted"
+                )));
             }
             // They grew while they were read, to twice what they hold.
             tree.nodes.shrink_to_fit();

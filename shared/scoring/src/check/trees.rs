@@ -2,8 +2,8 @@
 
 use super::estimator::{range_of, single};
 use super::{Checked, LARGEST_PART, finite, invalid, part, shown};
-use crate::bundle::{Direction, Kind, PackedTree, Schema, Tests, TreeArithmetic, TreeEnsemble};
 use crate::bundle::strict::MAX_TREES;
+use crate::bundle::{Direction, Kind, PackedTree, Schema, Tests, TreeArithmetic, TreeEnsemble};
 use std::collections::BTreeMap;
 
 /// Places within a tree are numbered in 16 bits.
@@ -206,7 +206,12 @@ fn structure(
 }
 
 /// Weight, leaves and covers are numbers that may stand in a margin.
-fn values(schema: &Schema, ensemble: &TreeEnsemble, tree: &PackedTree, place: &dyn Fn() -> String) -> Checked {
+fn values(
+    schema: &Schema,
+    ensemble: &TreeEnsemble,
+    tree: &PackedTree,
+    place: &dyn Fn() -> String,
+) -> Checked {
     if !(tree.weight > 0.0 && tree.weight <= LARGEST_PART) {
         return Err(invalid(
             format!("{}.weight", place()),

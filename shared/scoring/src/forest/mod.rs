@@ -17,7 +17,10 @@ mod tests;
 use crate::bundle::{Feature, TreeArithmetic, TreeEnsemble};
 use real::Real;
 use shap::Paths;
-use tests::{Answers, Questions};
+use tests::{Answers, Numbers, Questions};
+
+/// How many trees a walk goes through side by side.
+const TOGETHER: usize = 4;
 
 /// An ensemble, ready to evaluate. Built only from a checked estimator.
 #[derive(Debug, Clone)]
@@ -33,8 +36,8 @@ pub(crate) enum Forest {
 pub(crate) struct Ensemble<T> {
     questions: Questions<T>,
     trees: Vec<TreeSpan>,
-    /// The splits of all trees.
-    splits: Vec<Split>,
+    /// The places of all trees.
+    places: Vec<Place>,
     /// The leaves of all trees, times their tree's weight.
     leaves: Vec<T>,
     /// The leaves that compute their value, by index into `leaves`, ascending.
@@ -45,22 +48,28 @@ pub(crate) struct Ensemble<T> {
     paths: Paths,
 }
 
-/// Where the parts of a tree are. A tree with n splits has n + 1 leaves.
+/// Where the parts of a tree are. A tree with n splits has n + 1 leaves and 2 n + 1 places.
+///
+/// Places are numbered within the tree: 0 for the root; then the splits that some split follows, level
+/// by level; then the other splits, whose children are both leaves; then the leaves of the former,
+/// then those of the latter in pairs. So parents stand before their children, and what is treated
+/// alike stands together.
 #[derive(Debug, Clone, Copy)]
 struct TreeSpan {
-    first_split: u32,
+    first_place: u32,
     first_leaf: u32,
     splits: u16,
+    /// How many of the splits are followed by a split.
+    inner: u16,
     /// Splits on the longest path.
     depth: u16,
     /// Whether some leaf of it computes its value.
     linear: bool,
 }
 
-/// A split: which answer it needs, and where to go. Places are numbered within the tree: splits from
-/// 0, level by level, then leaves.
-#[derive(Debug, Clone, Copy)]
-struct Split {
+/// For a split: which answer it needs, and where to go. A leaf leads to itself, whatever the answer.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
     test: u32,
     left: u16,
     right: u16,
@@ -116,53 +125,54 @@ impl<T: Real> Ensemble<T> {
         let mut compiled = Ensemble {
             questions,
             trees: Vec::with_capacity(ensemble.trees.len()),
-            splits: Vec::with_capacity(nodes / 2),
-            leaves: Vec::with_capacity(nodes / 2 + ensemble.trees.len()),
+            places: Vec::with_capacity(nodes),
+            leaves: Vec::with_capacity((nodes + ensemble.trees.len()) / 2),
             linear: Vec::new(),
             base: T::of(ensemble.base_margin),
             divisor: ensemble.average.then(|| T::of(ensemble.trees.len() as f64)),
-            paths: Paths::with_capacity(nodes),
+            paths: Paths::with_capacity(nodes, ensemble.trees.len()),
         };
-        let mut depths = Vec::new();
+        let mut layout = Layout::default();
         for tree in &ensemble.trees {
-            let (first_split, first_leaf) = (compiled.splits.len() as u32, compiled.leaves.len() as u32);
-            let count = tree.nodes.len() / 2;
-            // The place of each node, and its depth, by its position in the list.
-            depths.clear();
-            depths.resize(tree.nodes.len(), 0u16);
-            let mut place = Places::new(&tree.nodes);
-            let mut depth = 0;
-            for (n, &number) in tree.nodes.iter().enumerate().filter(|(_, number)| **number != 0) {
-                let own = depths.get(n).copied().unwrap_or(0) + 1;
-                depth = depth.max(own);
-                let [left, right] = place.children();
-                for child in [place.next - 2, place.next - 1] {
-                    if let Some(slot) = depths.get_mut(child) {
-                        *slot = own;
-                    }
-                }
-                compiled.splits.push(Split { test: numbers.of(number), left, right });
-            }
+            let (first_place, first_leaf) = (compiled.places.len() as u32, compiled.leaves.len() as u32);
+            layout.arrange(&tree.nodes, &numbers);
             let weight = T::of(tree.weight);
-            compiled.leaves.extend(tree.values.iter().map(|&value| T::of(value) * weight));
+            let place_of = |leaf: usize| layout.leaves.get(leaf).copied().unwrap_or_default() as usize;
+            compiled.leaves.resize(first_leaf as usize + tree.values.len(), T::default());
+            let mut covers = vec![0.0; tree.covers.len()];
+            for (leaf, (value, cover)) in tree.values.iter().zip(&tree.covers).enumerate() {
+                let at = place_of(leaf) - layout.splits;
+                if let (Some(value_slot), Some(cover_slot)) =
+                    (compiled.leaves.get_mut(first_leaf as usize + at), covers.get_mut(at))
+                {
+                    (*value_slot, *cover_slot) = (T::of(*value) * weight, *cover);
+                }
+            }
             compiled.linear.extend(tree.linear.iter().map(|linear| Linear {
-                leaf: first_leaf + linear.leaf,
+                leaf: first_leaf + (place_of(linear.leaf as usize) - layout.splits) as u32,
                 weight: tree.weight,
                 constant: linear.constant,
                 terms: linear.terms.clone(),
             }));
-            let span =
-                TreeSpan { first_split, first_leaf, splits: count as u16, depth, linear: !tree.linear.is_empty() };
-            let splits = compiled.splits.get(first_split as usize..).unwrap_or_default();
-            compiled.paths.push(splits, &tree.covers, &compiled.questions);
-            compiled.trees.push(span);
+            compiled.paths.push(&layout.places, &covers, layout.inner, &compiled.questions);
+            compiled.places.extend_from_slice(&layout.places);
+            compiled.trees.push(TreeSpan {
+                first_place,
+                first_leaf,
+                splits: layout.splits as u16,
+                inner: layout.inner as u16,
+                depth: layout.depth,
+                linear: !tree.linear.is_empty(),
+            });
         }
+        // Trees keep their order, leaves within a tree need not.
+        compiled.linear.sort_by_key(|linear| linear.leaf);
         compiled
     }
 
-    fn splits_of(&self, tree: &TreeSpan) -> &[Split] {
-        let first = tree.first_split as usize;
-        self.splits.get(first..first + tree.splits as usize).unwrap_or_default()
+    fn places_of(&self, tree: &TreeSpan) -> &[Place] {
+        let first = tree.first_place as usize;
+        self.places.get(first..=first + 2 * tree.splits as usize).unwrap_or_default()
     }
 
     fn leaves_of(&self, tree: &TreeSpan) -> &[T] {
@@ -206,56 +216,107 @@ impl<T: Real> Ensemble<T> {
     fn margin(&self, row: &[f64]) -> f64 {
         let answers = self.questions.answer(row);
         let mut sum = self.begin();
-        for tree in &self.trees {
-            let leaf = self.walk(tree, &answers);
-            sum = sum + self.value(tree, leaf, row);
+        for trees in self.trees.chunks(TOGETHER) {
+            let leaves = self.walk(trees, &answers);
+            for (tree, leaf) in trees.iter().zip(leaves) {
+                sum = sum + self.value(tree, leaf, row);
+            }
         }
         self.finish(sum)
     }
 
-    /// The leaf that a row reaches. Takes as many steps as the longest path has, whatever the row: an
-    /// end that depends on the row would be a branch that no processor can predict.
-    fn walk(&self, tree: &TreeSpan, answers: &impl Answers) -> usize {
-        let splits = self.splits_of(tree);
-        let mut at = 0;
-        for _ in 0..tree.depth {
-            // In a leaf there is no split, and the walk stays.
-            let Some(split) = splits.get(at).or(splits.last()) else { break };
-            let next = if answers.goes_left(split.test) { split.left } else { split.right };
-            at = if at < splits.len() { next as usize } else { at };
+    /// The leaves that a row reaches in up to [`TOGETHER`] trees. Takes as many steps as the longest path
+    /// has, whatever the row, and chooses without branches: none of them could be predicted, and a
+    /// wrong guess costs more than a step. A step waits for the one before it in its tree, so several
+    /// trees are walked at once.
+    fn walk(&self, trees: &[TreeSpan], answers: &impl Answers) -> [usize; TOGETHER] {
+        let mut places: [&[Place]; TOGETHER] = [&[]; TOGETHER];
+        let mut steps = 0;
+        for (slot, tree) in places.iter_mut().zip(trees) {
+            *slot = self.places_of(tree);
+            steps = steps.max(tree.depth);
         }
-        at.saturating_sub(splits.len())
+        let mut at = [0u16; TOGETHER];
+        for _ in 0..steps {
+            for (at, places) in at.iter_mut().zip(&places) {
+                if let Some(place) = places.get(*at as usize) {
+                    let both = u32::from(place.left) | u32::from(place.right) << 16;
+                    *at = both.wrapping_shr(answers.shift(place.test)) as u16;
+                }
+            }
+        }
+        let mut leaves = [0; TOGETHER];
+        for ((leaf, at), tree) in leaves.iter_mut().zip(at).zip(trees) {
+            *leaf = (at as usize).saturating_sub(tree.splits as usize);
+        }
+        leaves
     }
 }
 
-/// Gives each split's children their places, in the order in which splits are met.
-struct Places<'a> {
-    nodes: &'a [i32],
-    /// Position in the list of the next split's left child.
-    next: usize,
-    /// Splits and leaves among the nodes before `next`.
+/// The places of a tree, from its list of nodes.
+#[derive(Default)]
+struct Layout {
+    places: Vec<Place>,
+    /// By leaf in the order of the document: its place.
+    leaves: Vec<u16>,
     splits: usize,
-    leaves: usize,
-    total_splits: usize,
+    inner: usize,
+    depth: u16,
+    /// By node in the order of the document: its place and depth.
+    nodes: Vec<(u16, u16)>,
 }
 
-impl<'a> Places<'a> {
-    fn new(nodes: &'a [i32]) -> Self {
-        // The root has its place already: 0.
-        let root_is_split = nodes.first().is_some_and(|number| *number != 0);
-        let splits = usize::from(root_is_split);
-        Places { nodes, next: 1, splits, leaves: 1 - splits, total_splits: nodes.len() / 2 }
-    }
-
-    fn children(&mut self) -> [u16; 2] {
-        [(); 2].map(|()| {
-            let is_leaf = self.nodes.get(self.next).is_none_or(|number| *number == 0);
-            self.next += 1;
-            let count = if is_leaf { &mut self.leaves } else { &mut self.splits };
-            *count += 1;
-            let before = *count - 1;
-            // At most 65,536 nodes, so that every place is a u16.
-            (if is_leaf { self.total_splits + before } else { before }) as u16
-        })
+impl Layout {
+    /// At most 65,536 nodes, so that every place is a u16.
+    fn arrange(&mut self, nodes: &[i32], numbers: &Numbers) {
+        let is_leaf = |node: usize| nodes.get(node).is_none_or(|number| *number == 0);
+        self.splits = nodes.len() / 2;
+        self.inner = (0..self.splits).filter(|k| !(is_leaf(2 * k + 1) && is_leaf(2 * k + 2))).count();
+        self.depth = 0;
+        self.leaves.clear();
+        self.places.clear();
+        self.places.extend((0..nodes.len()).map(|at| Place { test: 0, left: at as u16, right: at as u16 }));
+        self.nodes.clear();
+        self.nodes.resize(nodes.len(), (0, 0));
+        // Which split of the document a node is, from the numbers of splits before it.
+        let ends = |k: usize| is_leaf(2 * k + 1) && is_leaf(2 * k + 2);
+        // What has its place: the root has.
+        let mut inner = usize::from(!ends(0));
+        let mut outer = self.inner + usize::from(ends(0));
+        let mut leaf = self.splits;
+        let mut next_split = 1;
+        let pairs = self.splits + (self.splits + 1) - 2 * (self.splits - self.inner);
+        let mut k = 0;
+        for (node, &number) in nodes.iter().enumerate() {
+            let Some(&(own, depth)) = self.nodes.get(node) else { return };
+            if number == 0 {
+                self.leaves.push(own);
+                continue;
+            }
+            self.depth = self.depth.max(depth + 1);
+            let children = [0, 1].map(|side| {
+                let child = 2 * k + 1 + side;
+                let place = if !is_leaf(child) {
+                    let split = next_split;
+                    next_split += 1;
+                    let counter = if ends(split) { &mut outer } else { &mut inner };
+                    *counter += 1;
+                    *counter - 1
+                } else if ends(k) {
+                    pairs + 2 * (own as usize - self.inner) + side
+                } else {
+                    leaf += 1;
+                    leaf - 1
+                };
+                if let Some(slot) = self.nodes.get_mut(child) {
+                    *slot = (place as u16, depth + 1);
+                }
+                place as u16
+            });
+            if let Some(place) = self.places.get_mut(own as usize) {
+                *place = Place { test: numbers.of(number), left: children[0], right: children[1] };
+            }
+            k += 1;
+        }
     }
 }

@@ -9,7 +9,7 @@
 
 use super::real::Real;
 use super::tests::{BLOCK, Bits, BlockAnswers, RowOfBlock, WORDS};
-use super::{Ensemble, Split, TreeSpan};
+use super::{Ensemble, Place, TreeSpan};
 
 /// Trees with more leaves are walked row by row: a sweep visits all splits, a walk only those of a
 /// path. Leaf numbers fit a byte.
@@ -51,12 +51,13 @@ impl<T: Real> Ensemble<T> {
         let rows = || block.chunks_exact(width);
         if leaves.len() > MAX_LEAVES {
             for (r, (sum, row)) in sums.iter_mut().zip(rows()).enumerate() {
-                let leaf = self.walk(tree, &RowOfBlock { answers, row: r });
+                let [leaf, ..] = self.walk(std::slice::from_ref(tree), &RowOfBlock { answers, row: r });
                 *sum = *sum + self.value(tree, leaf, row);
             }
             return;
         }
-        sweep(self.splits_of(tree), &answers.0, scratch);
+        let splits = self.places_of(tree).get(..tree.splits as usize).unwrap_or_default();
+        sweep(splits, &answers.0, scratch);
         if tree.linear {
             for ((sum, leaf), row) in sums.iter_mut().zip(&scratch.leaf_of).zip(rows()) {
                 *sum = *sum + self.value(tree, *leaf as usize, row);
@@ -81,7 +82,7 @@ fn entry<T: Copy>(table: &[T; MAX_LEAVES], at: u8) -> T {
 }
 
 /// Finds the leaf of each row of a block.
-fn sweep(splits: &[Split], answers: &[Bits], scratch: &mut Scratch) {
+fn sweep(splits: &[Place], answers: &[Bits], scratch: &mut Scratch) {
     let Scratch { reached, leaf_of } = scratch;
     *place(reached, 0) = [u64::MAX; WORDS];
     for (k, split) in splits.iter().enumerate() {
@@ -117,13 +118,12 @@ fn number(leaves: &mut [Bits], leaf_of: &mut [u8; BLOCK]) {
         let mut plane = [0; WORDS];
         for i in 0..count.div_ceil(2) {
             let even = leaves.get(2 * i).copied().unwrap_or_default();
-            let odd = if 2 * i + 1 < count { leaves.get(2 * i + 1).copied() } else { None }.unwrap_or_default();
+            let odd =
+                if 2 * i + 1 < count { leaves.get(2 * i + 1).copied() } else { None }.unwrap_or_default();
             let mut joined = even;
-            for w in 0..WORDS {
-                if let (Some(plane), Some(joined), Some(odd)) = (plane.get_mut(w), joined.get_mut(w), odd.get(w)) {
-                    *plane |= odd;
-                    *joined |= odd;
-                }
+            for ((plane, joined), odd) in plane.iter_mut().zip(&mut joined).zip(odd) {
+                *plane |= odd;
+                *joined |= odd;
             }
             if let Some(slot) = leaves.get_mut(i) {
                 *slot = joined;
@@ -149,7 +149,9 @@ fn number(leaves: &mut [Bits], leaf_of: &mut [u8; BLOCK]) {
 
 /// Transposes 8 x 8 bits: bit r of byte b becomes bit b of byte r (Warren, Hacker's Delight, 7-3).
 fn transpose(mut x: u64) -> u64 {
-    for (shift, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
+    for (shift, mask) in
+        [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)]
+    {
         let swapped = (x ^ (x >> shift)) & mask;
         x ^= swapped ^ (swapped << shift);
     }

@@ -53,17 +53,27 @@ impl Numbers {
     }
 }
 
-/// Whether a row goes left at a question.
+/// The answers of a row.
 pub(super) trait Answers {
-    fn goes_left(&self, test: u32) -> bool;
+    /// 0 if it goes left at a question, 16 if right: how far to shift two halves, of which the lower
+    /// is for the left, to have the right one below.
+    fn shift(&self, test: u32) -> u32;
+
+    /// 1 if it goes left, 0 if right.
+    fn left(&self, test: u32) -> f64 {
+        f64::from(1 - (self.shift(test) >> 4))
+    }
 }
 
-/// The answers of one row: 1 for left.
+const LEFT: u8 = 0;
+const RIGHT: u8 = 16;
+
+/// The answers of one row: [`LEFT`] or [`RIGHT`].
 pub(super) struct RowAnswers(Vec<u8>);
 
 impl Answers for RowAnswers {
-    fn goes_left(&self, test: u32) -> bool {
-        self.0.get(test as usize).is_some_and(|answer| *answer != 0)
+    fn shift(&self, test: u32) -> u32 {
+        u32::from(self.0.get(test as usize).copied().unwrap_or(RIGHT))
     }
 }
 
@@ -78,9 +88,9 @@ pub(super) struct RowOfBlock<'a> {
 }
 
 impl Answers for RowOfBlock<'_> {
-    fn goes_left(&self, test: u32) -> bool {
+    fn shift(&self, test: u32) -> u32 {
         let word = self.answers.0.get(test as usize).and_then(|bits| bits.get(self.row / 64));
-        word.is_some_and(|word| word >> (self.row % 64) & 1 == 1)
+        word.map_or(u32::from(RIGHT), |word| (!word >> (self.row % 64) & 1) as u32 * u32::from(RIGHT))
     }
 }
 
@@ -106,7 +116,9 @@ impl<T: Real> Questions<T> {
                 // Positions within `tests` that are asked with this rule for missing values.
                 let mut chosen = Vec::new();
                 let slots = numbers.get_mut(range.clone()).unwrap_or_default();
-                for (at, (slot, asked)) in slots.iter_mut().zip(asked.get(range.clone()).unwrap_or_default()).enumerate() {
+                for (at, (slot, asked)) in
+                    slots.iter_mut().zip(asked.get(range.clone()).unwrap_or_default()).enumerate()
+                {
                     if asked.get(side) == Some(&true)
                         && let Some(slot) = slot.get_mut(side)
                     {
@@ -115,7 +127,8 @@ impl<T: Real> Questions<T> {
                     }
                 }
                 if !chosen.is_empty() {
-                    let column = Column::compile(ensemble, features, tests, &chosen, side == 0, questions.count);
+                    let column =
+                        Column::compile(ensemble, features, tests, &chosen, side == 0, questions.count);
                     questions.count += chosen.len();
                     questions.columns.push(column);
                 }
@@ -132,19 +145,19 @@ impl<T: Real> Questions<T> {
 
     /// Answers everything for one row.
     pub(super) fn answer(&self, row: &[f64]) -> RowAnswers {
-        let mut answers = vec![0; self.count];
+        let mut answers = vec![RIGHT; self.count];
         for column in &self.columns {
             let own = answers.get_mut(column.first..).unwrap_or_default();
             let x = row.get(column.feature).copied().unwrap_or(f64::NAN);
             match &column.ask {
                 Ask::Below { thresholds, .. } => {
                     let from = column.first_true(x);
-                    own.get_mut(from..thresholds.len()).unwrap_or_default().fill(1);
+                    own.get_mut(from..thresholds.len()).unwrap_or_default().fill(LEFT);
                 }
                 Ask::Among { sets, words, .. } => {
                     let code = column.code(x);
                     for (answer, set) in own.iter_mut().zip(sets.chunks_exact(*words)) {
-                        *answer = u8::from(column.left_of(code, set));
+                        *answer = if column.left_of(code, set) { LEFT } else { RIGHT };
                     }
                 }
             }
@@ -158,13 +171,15 @@ impl<T: Real> Questions<T> {
         answers.0.resize(self.count, [0; WORDS]);
         for column in &self.columns {
             let own = answers.0.get_mut(column.first..).unwrap_or_default();
-            let values = rows.chunks_exact(width).map(|row| row.get(column.feature).copied().unwrap_or(f64::NAN));
+            let values =
+                rows.chunks_exact(width).map(|row| row.get(column.feature).copied().unwrap_or(f64::NAN));
             match &column.ask {
                 Ask::Below { thresholds, .. } => {
                     let own = own.get_mut(..thresholds.len()).unwrap_or_default();
                     // A row's bit where its answers turn true, then carried on to those after it.
                     for (r, x) in values.enumerate() {
-                        if let Some(word) = own.get_mut(column.first_true(x)).and_then(|b| b.get_mut(r / 64)) {
+                        if let Some(word) = own.get_mut(column.first_true(x)).and_then(|b| b.get_mut(r / 64))
+                        {
                             *word |= 1 << (r % 64);
                         }
                     }
@@ -265,7 +280,11 @@ impl<T: Real> Column<T> {
         let x = T::of(x).wide();
         // XGBoost takes what is below 0 for no code, LightGBM what truncates to below 0.
         let lowest = if *strangers_left { 0.0 } else { (-1.0f64).next_up() };
-        if x >= lowest && x < *codes as f64 { Code::Option(x as usize) } else { Code::Always(*strangers_left) }
+        if x >= lowest && x < *codes as f64 {
+            Code::Option(x as usize)
+        } else {
+            Code::Always(*strangers_left)
+        }
     }
 
     fn left_of(&self, code: Code, set: &[u64]) -> bool {
