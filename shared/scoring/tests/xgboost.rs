@@ -198,6 +198,21 @@ fn gblinear_keeps_the_order_of_its_sum() {
     assert_eq!(model.margin(&nothing).unwrap(), *base_margin);
 }
 
+/// After 3.2, dart's weights stand inside the model, and no gbtree stands between.
+#[test]
+fn dart_s_weights_are_read_where_later_versions_put_them() {
+    let mut document = document("3.2.0-dart");
+    let before = read(&serde_json::to_vec(&document).unwrap(), &Options::default());
+    let booster = &mut document["learner"]["gradient_booster"];
+    let mut model = booster["gbtree"]["model"].clone();
+    model["weight_drop"] = booster["weight_drop"].clone();
+    *booster = serde_json::json!({"name": "dart", "model": model});
+    let after = read(&serde_json::to_vec(&document).unwrap(), &Options::default());
+    assert_eq!(before, after);
+    document["learner"]["gradient_booster"]["model"]["weight_drop"] = serde_json::json!([1.0]);
+    assert!(refusal(&document).to_string().contains("weight_drop"));
+}
+
 /// XGBoost 1.7.6 gave 0 where the base margin and a leaf are both -0: dart adds each tree to a fresh 0.
 #[test]
 fn a_negative_zero_of_dart_is_a_zero() {
