@@ -7,7 +7,7 @@ use crate::bundle::{self, Checked};
 use crate::{Error, output};
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use vereda_scoring::bundle::{Direction, Estimator, Feature, Group, Kind};
+use vereda_scoring::bundle::{Direction, Estimator, Feature, Group, Kind, Node};
 use vereda_scoring::{Inputs, Model, Score, Value};
 
 /// How far contributions and bias may miss the margin, relative to the larger of 1 and the margin.
@@ -81,11 +81,13 @@ pub fn invariants(model: &Model, inputs: u32, seed: u64) -> Result<Tried, String
     let golden = model.bundle().golden.iter().map(|golden| golden.inputs.clone());
     let drawn = (0..inputs).map(|_| draw(model, &mut random));
     let rows: Vec<Inputs> = golden.chain(drawn).collect();
+    let steady = !has_linear_leaves(model);
     let mut scores = Vec::with_capacity(rows.len());
     for row in &rows {
         let score = model.score(row).map_err(|error| says(row, &error.to_string()))?;
         alone(model, row, &score).map_err(|problem| says(row, &problem))?;
-        if let Some(first) = scores.first().map(|first: &Score| first.bias)
+        if steady
+            && let Some(first) = scores.first().map(|first: &Score| first.bias)
             && (score.bias - first).abs() > STEADY * first.abs().max(1.0)
         {
             return Err(says(row, &format!("the bias is {} and elsewhere {first}", score.bias)));
@@ -105,6 +107,14 @@ pub fn invariants(model: &Model, inputs: u32, seed: u64) -> Result<Tried, String
     }
     let monotone = monotone(model, &rows)?;
     Ok(Tried { inputs: rows.len(), monotone })
+}
+
+/// Leaves that compute their value give every applicant a mean of their own.
+fn has_linear_leaves(model: &Model) -> bool {
+    let Estimator::TreeEnsemble(ensemble) = &model.bundle().estimator else { return false };
+    ensemble
+        .trees()
+        .any(|tree| tree.nodes.iter().any(|node| matches!(node, Node::Leaf { linear: Some(_), .. })))
 }
 
 /// A PD equal to a cut belongs to the riskier group, the double before it to the safer one.

@@ -22,8 +22,10 @@ impl Need {
     pub const CHECK: Need = Need(16);
     /// Train models.
     pub const TRAIN: Need = Need(32);
+    /// Run the scorer as on other processors.
+    pub const PLATFORMS: Need = Need(64);
     /// Everything.
-    pub const ALL: Need = Need(63);
+    pub const ALL: Need = Need(127);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -60,11 +62,13 @@ const PACKAGES: &[(Need, &[&str])] = &[
     ),
     (Need::CHECK, &["g++-aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
     (Need::TRAIN, &["python3-venv"]),
+    (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];
 
 const TARGETS: &[(Need, &[&str])] = &[
     (Need::PAGE, &["wasm32-unknown-unknown"]),
     (Need::CHECK, &["wasm32-unknown-unknown", "aarch64-linux-android", "aarch64-apple-ios"]),
+    (Need::PLATFORMS, &["wasm32-unknown-unknown", "aarch64-unknown-linux-gnu"]),
 ];
 
 const COMPONENTS: &[(Need, &[&str])] = &[(Need::CHECK, &["rustfmt", "clippy"])];

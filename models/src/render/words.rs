@@ -21,7 +21,6 @@ pub const PD_RANGE: Words = ("Probabilidad", "Probability");
 pub const POLICY: Words = ("La política sugiere", "Policy suggests");
 pub const SHARE: Words = ("Proporción de solicitudes", "Share of applications");
 pub const OBSERVED: Words = ("Impago observado", "Observed default");
-pub const INTERVAL: Words = ("intervalo de Jeffreys del 95 %", "Jeffreys 95 % interval");
 pub const CALIBRATION: Words = ("Calibración", "Calibration");
 pub const CALIBRATION_NOTE: Words = (
     "Cada punto es un grupo; la línea vertical, su intervalo de Jeffreys del 95 %. Sobre la diagonal, lo previsto y lo observado coinciden.",
