@@ -152,6 +152,7 @@ pub enum Kind {
         unseen: Unseen,
     },
     /// Yes (1) or no (0).
+    #[serde(deserialize_with = "nothing")]
     Boolean,
 }
 
@@ -170,6 +171,14 @@ impl Unseen {
     fn is_default(&self) -> bool {
         *self == Unseen::default()
     }
+}
+
+/// A variant without fields: without this, serde lets it have any, `deny_unknown_fields` or not.
+fn nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Nothing::deserialize(deserializer).map(|Nothing {}| ())
 }
 
 /// What a number is counted in; the words for it come from the catalogues.
@@ -334,6 +343,7 @@ pub struct Points {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Calibration {
     /// PD = logistic(margin).
+    #[serde(deserialize_with = "nothing")]
     None,
     /// PD = logistic(slope x margin + intercept).
     Platt {
