@@ -165,6 +165,8 @@ pub enum Unseen {
     Refuse,
     /// It is as good as no answer; only where one is allowed to be missing.
     Missing,
+    /// It counts as the last option, which stands for all others.
+    Last,
 }
 
 impl Unseen {

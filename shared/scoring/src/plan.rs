@@ -8,7 +8,7 @@ use crate::forest::Forest;
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
     Logistic { intercept: f64, terms: Vec<PlanTerm> },
-    Forest(Forest),
+    Forest(Box<Forest>),
     Linear { base: f32, weights: Vec<LinearWeight> },
 }
 
@@ -198,7 +198,7 @@ impl Plan {
                 Plan::Logistic { intercept: *intercept, terms }
             }
             Estimator::TreeEnsemble(ensemble) => {
-                Plan::Forest(Forest::compile(ensemble, &bundle.schema.features))
+                Plan::Forest(Box::new(Forest::compile(ensemble, &bundle.schema.features)))
             }
             Estimator::Linear { base_margin, weights } => {
                 let mut weights: Vec<LinearWeight> = weights
