@@ -68,6 +68,10 @@ enum Format {
     Xgboost,
     /// Text of LightGBM 3 and 4.
     Lightgbm,
+    /// A table of points or WoE as CSV, or the JSON of models/python/vereda_optbinning.py.
+    Scorecard,
+    /// The JSON of models/python/vereda_sklearn.py.
+    Sklearn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -95,6 +99,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let imported = match arguments.format {
         Format::Xgboost => import::xgboost::read(&bytes, &options),
         Format::Lightgbm => import::lightgbm::read(&bytes, &options),
+        Format::Scorecard => import::scorecard::read(&bytes, &options),
+        Format::Sklearn => import::sklearn::read(&bytes, &options),
     };
     let refuse = |source: ImportError| Error::Import { path: arguments.model.clone(), source };
     let imported = imported.map_err(refuse)?;

@@ -1,7 +1,7 @@
 //! From a model's columns to a schema, and from the model's order to the schema's.
 
 use super::{Column, ColumnKind, ImportError, Imported};
-use crate::bundle::{CategoryOption, Estimator, Feature, Kind, Node, Schema, Section, Text, Unit};
+use crate::bundle::{CategoryOption, Estimator, Feature, Kind, Node, Schema, Section, Text, Transform, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every derived text begins with: nobody has written it yet.
@@ -80,10 +80,19 @@ impl Imported {
         }
     }
 
-    /// For each column that leaves compute with, the largest coefficient, times the number of terms
+    /// For each number that is multiplied, in leaves or terms, the largest coefficient, times the number of those
     /// that may add up: half of the largest part of a margin is left for them, as a range is derived.
     fn steepest(&self) -> BTreeMap<u32, f64> {
         let mut steepest = BTreeMap::new();
+        if let Estimator::Logistic { terms, .. } = &self.estimator {
+            for (index, column) in (0..).zip(&self.columns) {
+                for term in terms.iter().filter(|term| term.feature == column.name) {
+                    if let Transform::Standardised { coefficient, scale, .. } = term.transform {
+                        steepest.insert(index, (coefficient / scale).abs());
+                    }
+                }
+            }
+        }
         let Estimator::TreeEnsemble(ensemble) = &self.estimator else { return steepest };
         for node in ensemble.trees().flat_map(|tree| tree.nodes) {
             let Node::Leaf { linear: Some(leaf), .. } = node else { continue };

@@ -12,6 +12,8 @@ mod derive;
 mod draft;
 mod error;
 pub mod lightgbm;
+pub mod scorecard;
+pub mod sklearn;
 pub mod xgboost;
 
 pub use derive::{Mark, PLACEHOLDER, Placement};
