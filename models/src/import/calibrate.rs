@@ -167,7 +167,7 @@ fn platt(rows: &[Observed], _own: &Calibration) -> Option<Calibration> {
             break;
         }
         let determinant = ss * ii - si * si;
-        if !(determinant > 0.0) {
+        if determinant <= 0.0 || determinant.is_nan() {
             break;
         }
         let (ds, di) = ((ii * gs - si * gi) / determinant, (ss * gi - si * gs) / determinant);
