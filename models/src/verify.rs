@@ -134,7 +134,7 @@ fn boundaries(model: &Model) -> Result<(), String> {
 /// What must hold for one score.
 fn alone(model: &Model, row: &Inputs, score: &Score) -> Result<(), String> {
     let (margin, pd) = (score.margin, score.probability);
-    if !margin.is_finite() || !(pd > 0.0 && pd < 1.0) {
+    if !(margin.is_finite() && pd > 0.0 && pd < 1.0) {
         return Err(format!("margin {margin} and PD {pd}"));
     }
     if model.group(pd) != score.group {

@@ -26,7 +26,7 @@ pub struct Answer {
 }
 
 /// The answers to every scored feature, in the order of the schema.
-pub fn effects<'a>(model: &'a Model) -> Vec<(&'a Feature, Vec<Answer>)> {
+pub fn effects(model: &Model) -> Vec<(&Feature, Vec<Answer>)> {
     match &model.bundle().estimator {
         Estimator::TreeEnsemble { .. } => partial(model),
         Estimator::Logistic { .. } | Estimator::Linear { .. } => exact(model),

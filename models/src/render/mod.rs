@@ -77,9 +77,9 @@ fn write(out: &mut String, checked: &Checked, language: Language) -> std::fmt::R
 fn head(out: &mut String, checked: &Checked) -> std::fmt::Result {
     let bundle = checked.model.bundle();
     let card = &bundle.card;
-    write!(
+    writeln!(
         out,
-        "<header><p class=\"kicker\">{} · {} {}</p><h1>{}</h1><p class=\"lead\">{}</p></header>\n",
+        "<header><p class=\"kicker\">{} · {} {}</p><h1>{}</h1><p class=\"lead\">{}</p></header>",
         words(words::MODEL_CARD),
         words(words::VERSION),
         bundle.version,

@@ -170,7 +170,7 @@ fn grow(
     let value = round(random.between(-0.4, 0.4));
     nodes.push(Node::Leaf { value, cover, linear: None });
     if depth == 0 {
-        if !single && random.bits() % 3 == 0 {
+        if !single && random.bits().is_multiple_of(3) {
             // Numbers of any size, so that the order of operations shows.
             let terms = vec![(0, random.between(-1e-4, 1e-4)), (5, random.between(-1e-3, 1e-3))];
             let linear = Some(LinearLeaf { constant: random.between(-0.2, 0.2), terms });
@@ -179,7 +179,7 @@ fn grow(
         return own as u32;
     }
     let feature = (random.bits() % kinds.len() as u64) as u32;
-    let default_left = random.bits() % 2 == 0;
+    let default_left = random.bits().is_multiple_of(2);
     // Halves are exact, so that covers add up.
     let left = grow(nodes, kinds, arithmetic, depth - 1, cover / 2.0, random);
     let right = grow(nodes, kinds, arithmetic, depth - 1, cover / 2.0, random);
@@ -199,7 +199,7 @@ fn grow(
         Kind::Number { .. } | Kind::Integer { .. } => Node::Split {
             feature,
             threshold: round(random.between(0.0, 1500.0)),
-            zero_missing: !single && random.bits() % 3 == 0,
+            zero_missing: !single && random.bits().is_multiple_of(3),
             default_left,
             left,
             right,
