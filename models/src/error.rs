@@ -1,8 +1,10 @@
 //! What can go wrong on the command line.
 
+use crate::applicants::Reject;
 use std::path::PathBuf;
 use vereda_domain::api::{Problem, ProblemCode};
-use vereda_scoring::LoadError;
+use vereda_scoring::import::ImportError;
+use vereda_scoring::{LoadError, RowsError};
 
 /// Why a command did not do what was asked, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,30 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong and where.
         source: LoadError,
+    },
+    /// A trained model that cannot become a bundle.
+    #[error("{path}: {source} [{code}]", path = path.display(), code = source.code())]
+    Import {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and where.
+        source: ImportError,
+    },
+    /// A schema file that is refused.
+    #[error("{path}: {problem}; --write-schema writes one that is complete", path = path.display())]
+    SchemaFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and where.
+        problem: String,
+    },
+    /// A table that does not serve its purpose as a whole.
+    #[error("{path}: {problem}", path = path.display())]
+    Rows {
+        /// Which file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        problem: String,
     },
     /// A table without a column for a feature.
     #[error(
@@ -56,22 +82,41 @@ pub enum Error {
         /// What the parser met.
         source: csv::Error,
     },
-    /// Rows that the model cannot score; nothing was written.
-    #[error(
-        "{path}: {bad} of {rows} rows cannot be scored, so nothing was written:\n{first}",
-        path = path.display(),
-        first = first.join("\n")
-    )]
-    Rows {
+    /// A table without a column that was asked for.
+    #[error("{path} has no column {column}; it has {header}", path = path.display(), header = header.join(", "))]
+    NoColumn {
         /// Which file.
         path: PathBuf,
-        /// How many.
-        bad: usize,
-        /// Of how many.
-        rows: usize,
-        /// The first few, with line and cause.
-        first: Vec<String>,
+        /// What was asked for.
+        column: String,
+        /// What is there.
+        header: Vec<String>,
     },
+    /// A row that the model cannot score.
+    #[error(
+        "{path}, {reject}; correct the row, or give --on-error skip to set such rows aside in a file",
+        path = path.display()
+    )]
+    Row {
+        /// Which file.
+        path: PathBuf,
+        /// Where in it, and what is wrong.
+        reject: Reject,
+    },
+    /// A model that breaks what every model keeps to.
+    #[error("{path}: {violation}; do not use this bundle, and send it to the people who make this program", path = path.display())]
+    Invariant {
+        /// Which bundle.
+        path: PathBuf,
+        /// What it breaks, and for which inputs.
+        violation: String,
+    },
+    /// Numbers that do not make whole rows of a model.
+    #[error("the table does not fit the model: {0}")]
+    Numbers(#[from] RowsError),
+    /// A result that cannot be written as JSON.
+    #[error("the result cannot be written as JSON: {0}")]
+    Json(serde_json::Error),
     /// An address that is none, or over which a password must not go.
     #[error(
         "{0} is not a server's address: write https://host, or http://localhost:port for one on this machine"
@@ -109,6 +154,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a reader of the output has had enough (`| head`), which is no failure.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Error::File { action: "write", source, .. }
+            if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// 3 when it may work later without a change (network, server), 1 when what was given is wrong.
     /// 2 is for wrong arguments.
     pub fn exit_code(&self) -> u8 {

@@ -1,11 +1,34 @@
-//! A bundle in words.
+//! `inspect`: a bundle in words.
 
-use crate::bundle::Checked;
+use crate::bundle::{self, Checked};
+use crate::{Error, output};
 use std::fmt::Write;
-use vereda_scoring::bundle::{Bundle, Calibration, Decision, Estimator, Kind, Text, TreeArithmetic};
+use std::path::PathBuf;
+use vereda_scoring::bundle::{
+    Bundle, Calibration, Decision, Direction, Estimator, Feature, Kind, Text, TreeArithmetic, Unit,
+};
+
+/// What `inspect` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The bundle.
+    bundle: PathBuf,
+    /// Which of the bundle's languages to show.
+    #[arg(long, value_enum, default_value = "en")]
+    language: Language,
+}
+
+/// Prints a bundle in words.
+///
+/// # Errors
+/// When the bundle is refused, or writing fails.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let checked = bundle::read(&arguments.bundle)?;
+    output::write(None, describe(&checked, arguments.language).as_bytes())
+}
 
 /// Which of a bundle's two languages is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
     /// Spanish.
     Es,
@@ -14,7 +37,8 @@ pub enum Language {
 }
 
 impl Language {
-    fn of(self, text: &Text) -> &str {
+    /// The text in this language.
+    pub fn of(self, text: &Text) -> &str {
         match self {
             Language::Es => &text.es,
             Language::En => &text.en,
@@ -44,18 +68,26 @@ fn write(out: &mut String, checked: &Checked, language: Language) -> std::fmt::R
     writeln!(out, "  golden       {} vectors, equal to the bit", bundle.golden.len())?;
     writeln!(out, "  purpose      {}", language.of(&card.purpose))?;
 
-    writeln!(out, "\nFeatures ({})", bundle.schema.currency)?;
-    for feature in &bundle.schema.features {
-        let scored = model.scored_features().any(|scored| scored.name == feature.name);
-        writeln!(
-            out,
-            "  {:<18} {:<38} {}{}{}",
-            feature.name,
-            kind(&feature.kind),
-            language.of(&feature.label),
-            if feature.missing_allowed { ", may be missing" } else { "" },
-            if scored { "" } else { ", not scored" }
-        )?;
+    let currency = &bundle.schema.currency;
+    writeln!(out, "\nSchema: {} features, currency {currency}", bundle.schema.features.len())?;
+    for section in &bundle.schema.sections {
+        writeln!(out, "  {}", language.of(&section.label))?;
+        for feature in bundle.schema.features.iter().filter(|feature| feature.section == section.id) {
+            let scored = model.scored_features().any(|scored| scored.name == feature.name);
+            writeln!(
+                out,
+                "    {:<20} {:<38} {}{}",
+                feature.name,
+                kind(&feature.kind),
+                language.of(&feature.label),
+                remarks(bundle, feature, scored)
+            )?;
+            if let Kind::Category { options, .. } = &feature.kind {
+                for option in options {
+                    writeln!(out, "      {:<18} {}", option.code, language.of(&option.label))?;
+                }
+            }
+        }
     }
 
     writeln!(out, "\nGroups")?;
@@ -103,7 +135,8 @@ fn write(out: &mut String, checked: &Checked, language: Language) -> std::fmt::R
     writeln!(out, "  {}", language.of(&card.data.source))
 }
 
-fn estimator(bundle: &Bundle) -> String {
+/// The estimator in a line.
+pub fn estimator(bundle: &Bundle) -> String {
     match &bundle.estimator {
         Estimator::Logistic { terms, points, .. } => {
             let points = points.map_or(String::new(), |p| {
@@ -111,23 +144,24 @@ fn estimator(bundle: &Bundle) -> String {
             });
             format!("logistic regression, {} terms{points}", terms.len())
         }
-        Estimator::TreeEnsemble { arithmetic, trees, monotone, .. } => {
-            let whose = match arithmetic {
+        Estimator::TreeEnsemble(ensemble) => {
+            let whose = match ensemble.arithmetic {
                 TreeArithmetic::Xgboost => "XGBoost",
                 TreeArithmetic::Lightgbm => "LightGBM",
             };
-            let nodes: usize = trees.iter().map(|tree| tree.nodes.len()).sum();
             format!(
-                "{whose}, {} trees with {nodes} nodes, monotone in {} features",
-                trees.len(),
-                monotone.len()
+                "{whose}, {} trees with {} nodes, monotone in {} features",
+                ensemble.trees.len(),
+                ensemble.node_count(),
+                ensemble.monotone.len()
             )
         }
         Estimator::Linear { weights, .. } => format!("linear, {} weights", weights.len()),
     }
 }
 
-fn calibration(calibration: &Calibration) -> String {
+/// The calibration in a line.
+pub fn calibration(calibration: &Calibration) -> String {
     match calibration {
         Calibration::None => "none: PD = logistic(margin)".into(),
         Calibration::Platt { slope, intercept } => format!("Platt, slope {slope}, intercept {intercept}"),
@@ -137,13 +171,44 @@ fn calibration(calibration: &Calibration) -> String {
 }
 
 fn kind(kind: &Kind) -> String {
+    let unit = |unit: &Unit| match unit {
+        Unit::None => "",
+        Unit::Currency => " of currency",
+        Unit::Years => " years",
+        Unit::Months => " months",
+        Unit::Percent => " %",
+        Unit::Count => " (a count)",
+    };
     match kind {
-        Kind::Number { min, max, .. } => format!("number {min} to {max}"),
-        Kind::Integer { min, max, .. } => format!("integer {min} to {max}"),
-        Kind::Category { options } => {
-            let codes: Vec<&str> = options.iter().map(|option| option.code.as_str()).collect();
-            codes.join("|")
-        }
+        Kind::Number { min, max, unit: of } => format!("number {min} to {max}{}", unit(of)),
+        Kind::Integer { min, max, unit: of } => format!("integer {min} to {max}{}", unit(of)),
+        Kind::Category { options, .. } => format!("one of {}", options.len()),
         Kind::Boolean => "yes or no".into(),
     }
+}
+
+/// Which way the bundle claims that the PD moves as the feature grows.
+pub fn monotone(bundle: &Bundle, feature: &Feature) -> Option<Direction> {
+    match &bundle.estimator {
+        Estimator::TreeEnsemble(ensemble) => ensemble.monotone.get(&feature.name).copied(),
+        _ => None,
+    }
+}
+
+fn remarks(bundle: &Bundle, feature: &Feature, scored: bool) -> String {
+    let mut remarks = String::new();
+    let monotone = monotone(bundle, feature);
+    for (holds, remark) in [
+        (feature.missing_allowed, "may be missing"),
+        (!scored, "not scored"),
+        (feature.adjustable, "may be varied in a what-if"),
+        (monotone == Some(Direction::Rises), "more of it never lowers the PD"),
+        (monotone == Some(Direction::Falls), "more of it never raises the PD"),
+    ] {
+        if holds {
+            remarks.push_str("; ");
+            remarks.push_str(remark);
+        }
+    }
+    remarks
 }

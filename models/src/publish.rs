@@ -1,8 +1,10 @@
 //! Sending a bundle to the server.
 
-use crate::Error;
-use crate::bundle::Checked;
+use crate::bundle::{self, Checked};
+use crate::{Error, output};
 use reqwest::{Client, Response, Url, header};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vereda_domain::api::{ModelManifest, Problem, ProblemCode, Refresh, Session, SignIn};
 
@@ -11,6 +13,72 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(120);
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 1024 * 1024;
+
+/// What `publish` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The bundle.
+    bundle: PathBuf,
+    /// The server's address, such as https://vereda.example.
+    #[arg(long)]
+    server: String,
+    /// The risk analyst who publishes. The password comes from the environment variable
+    /// VEREDA_PASSWORD, from --password-file, or is asked for.
+    #[arg(long)]
+    user: String,
+    /// A file whose first line is the password.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+}
+
+/// Checks a bundle and sends it.
+///
+/// # Errors
+/// When the bundle is refused, there is no password, or the server cannot be reached or refuses.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let server = address(&arguments.server)?;
+    let checked = bundle::read(&arguments.bundle)?;
+    let model = &checked.model;
+    eprintln!("{} {} is sound: {}", model.id(), model.version(), model.sha256());
+    let password = password(&arguments.user, arguments.password_file.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Network { action: "starting", cause: error.to_string() })?;
+    let progress = |line: &str| eprintln!("{line}");
+    let sent = publish(&server, arguments.user.clone(), password, &checked, progress);
+    let manifest = runtime.block_on(sent)?;
+    let line = format!("published  {} {}  {}\n", manifest.id, manifest.version, manifest.sha256);
+    output::write(None, line.as_bytes())?;
+    eprintln!("devices take it up at their next sync");
+    Ok(())
+}
+
+/// From the environment, a file, or the keyboard; never from the arguments, which every user of the
+/// machine can read.
+fn password(user: &str, file: Option<&Path>) -> Result<String, Error> {
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        return text
+            .lines()
+            .next()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .ok_or_else(|| Error::Password(format!("the first line of {} is empty", path.display())));
+    }
+    if let Ok(password) = std::env::var("VEREDA_PASSWORD") {
+        return Ok(password);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::Password("there is no terminal to ask on".into()));
+    }
+    rpassword::prompt_password(format!("Password of {user}: "))
+        .map_err(|error| Error::Password(error.to_string()))
+}
 
 /// Reads a server's address. Passwords go in the clear only to this very machine.
 ///

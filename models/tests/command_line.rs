@@ -75,40 +75,12 @@ fn score_writes_a_file_and_names_unused_columns() {
 }
 
 #[test]
-fn a_table_with_a_bad_row_is_refused_whole_by_line_and_field() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let header = "amount,term_months,price,job,seniority_years,income,home,expenses,assets,debt,records\n";
-    let rows =
-        format!("{header}800,60,846,fixed,9,129,rent,73,0,0,false\n9,x,846,pilot,,129,rent,73,0,0,maybe\n");
-    std::fs::write(path("rows.csv"), rows).unwrap();
-    let output = run(&["score", &file(SCORECARD), &path("rows.csv"), "--out", &path("out.csv")], None);
-    assert_eq!(output.status.code(), Some(1));
-    let message = err(&output);
-    for part in [
-        "1 of 2 rows",
-        "line 3",
-        "amount: must be between 50 and 20000",
-        "term_months: must be a whole number",
-        "job: must be one of fixed, part_time",
-        "seniority_years: an answer is required",
-        "records: must be true or false",
-    ] {
-        assert!(message.contains(part), "{part}: {message}");
-    }
-    assert!(!folder.path().join("out.csv").exists());
-
-    std::fs::write(path("rows.csv"), "amount,price\n1,2\n").unwrap();
-    let output = run(&["score", &file(SCORECARD), &path("rows.csv")], None);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(err(&output).contains("no column term_months, job"), "{}", err(&output));
-}
-
-#[test]
 fn verify_accepts_the_reference_bundles_and_refuses_a_damaged_one() {
     let output = run(&["verify", &file(SCORECARD), &file(BOOSTED)], None);
     assert!(output.status.success(), "{}", err(&output));
     assert_eq!(out(&output).matches("golden vectors equal to the bit").count(), 2);
+    assert_eq!(out(&output).matches("invariants hold for 1028 inputs").count(), 2);
+    assert!(out(&output).contains("monotone in 9 features"));
 
     let folder = tempfile::tempdir().unwrap();
     let damaged = folder.path().join("damaged.json");
@@ -129,9 +101,16 @@ fn verify_accepts_the_reference_bundles_and_refuses_a_damaged_one() {
 #[test]
 fn inspect_tells_what_matters_in_both_languages() {
     let english = out(&run(&["inspect", &file(BOOSTED)], None));
-    for part in
-        ["reference-boosted", "200 trees", "must train its own", "auc", "T8 PD  65.0 %", "seniority_years"]
-    {
+    for part in [
+        "reference-boosted",
+        "200 trees",
+        "must train its own",
+        "auc",
+        "T8 PD  65.0 %",
+        "seniority_years",
+        "Permanent job",
+        "never lowers",
+    ] {
         assert!(english.contains(part), "{part}: {english}");
     }
     let spanish = out(&run(&["inspect", &file(SCORECARD), "--language", "es"], None));
@@ -258,4 +237,50 @@ fn publish_tells_apart_what_may_work_later() {
     let output = run(&["publish", &file(SCORECARD), "--server", "http://127.0.0.1:1", "--user", "a"], None);
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("VEREDA_PASSWORD"), "{}", err(&output));
+}
+
+/// The page is one file that asks for nothing else, in both languages, and its texts are inert.
+#[test]
+fn render_writes_a_page_that_needs_nothing_beside_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card.html");
+    for (bundle, parts) in [
+        (SCORECARD, ["Tarjeta de puntaje de referencia", "Scorecard", "Points", "101.2"]),
+        (BOOSTED, ["Reference boosted trees", "partial dependence", "Calibration", "never raises the risk"]),
+    ] {
+        let output =
+            run(&["render", &file(bundle), "--out", path.to_str().unwrap(), "--language", "es"], None);
+        assert!(output.status.success(), "{}", err(&output));
+        let page = std::fs::read_to_string(&path).unwrap();
+        for part in parts {
+            assert!(page.contains(part), "{part} is not on the page of {bundle}");
+        }
+        assert!(page.starts_with("<!doctype html>\n<html lang=\"es\">"));
+        assert!(page.contains("id=\"es\" checked"));
+        for loads in
+            ["http://", "https://", "src=", "href=", "url(", "@import", "<script", "<link", "NaN", "inf"]
+        {
+            // Words such as "information" are no number.
+            let found =
+                page.match_indices(loads).any(|(at, _)| loads != "inf" || page[at..].starts_with("inf<"));
+            assert!(!found, "{loads} is on the page of {bundle}");
+        }
+        // Every element that opens closes; SVG is XML, so that all of the body can be read as such.
+        let body = &page[page.find("<main>").unwrap()..page.find("</main>").unwrap()];
+        for element in
+            ["section", "table", "tr", "td", "th", "svg", "g", "span", "tspan", "article", "div", "p"]
+        {
+            let opens =
+                body.matches(&format!("<{element}>")).count() + body.matches(&format!("<{element} ")).count();
+            assert_eq!(opens, body.matches(&format!("</{element}>")).count(), "{element} of {bundle}");
+        }
+    }
+    let hostile = std::fs::read_to_string(file(SCORECARD)).unwrap();
+    let hostile = hostile.replace("Reference scorecard", "<script>alert('1')</script>&amp;");
+    let bundle = folder.path().join("hostile.json");
+    std::fs::write(&bundle, hostile).unwrap();
+    let output = run(&["render", bundle.to_str().unwrap()], None);
+    assert!(output.status.success(), "{}", err(&output));
+    let page = out(&output);
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(&#39;1&#39;)"), "not escaped");
 }

@@ -1,5 +1,6 @@
 """The boosted model: XGBoost, monotone where the domain leaves no doubt."""
 
+import itertools
 import json
 import math
 
@@ -62,39 +63,65 @@ def base_margin(document: dict) -> float:
     return float(-np.log(one / p - one))
 
 
+def shortest(x: float) -> float:
+    """What is written for a float32: the fewest digits that give it."""
+    return float(str(np.float32(x)))
+
+
 def tree(raw: dict) -> list:
-    """The nodes of one tree, breadth first: children come after their parents."""
-    order, position = [0], {0: 0}
+    """The nodes of one tree, level by level: (test, default_left), or (value, cover) in a leaf."""
+    order = [0]
     categories = {}
     for node, start, size in zip(
         raw["categories_nodes"], raw["categories_segments"], raw["categories_sizes"]
     ):
         categories[node] = sorted(raw["categories"][start : start + size])
-    for node in order:  # grows while it is read
-        if raw["left_children"][node] != -1:
-            for child in (raw["left_children"][node], raw["right_children"][node]):
-                position[child] = len(order)
-                order.append(child)
-    exact = lambda x: float(np.float32(x))  # noqa: E731  (the text has the digits of a float32)
     nodes = []
-    for node in order:
-        cover = exact(raw["sum_hessian"][node])
+    for node in order:  # grows while it is read
         if raw["left_children"][node] == -1:
             # A leaf's value stands where a split has its condition.
-            nodes.append({"type": "leaf", "value": exact(raw["split_conditions"][node]), "cover": cover})
+            nodes.append((shortest(raw["split_conditions"][node]), shortest(raw["sum_hessian"][node])))
             continue
-        split = {
-            "feature": raw["split_indices"][node],
-            "default_left": bool(raw["default_left"][node]),
-            "left": position[raw["left_children"][node]],
-            "right": position[raw["right_children"][node]],
-            "cover": cover,
-        }
+        order += [raw["left_children"][node], raw["right_children"][node]]
+        feature = raw["split_indices"][node]
         if raw["split_type"][node] == 1:
-            nodes.append({"type": "categories", "right_codes": categories[node], **split})
+            # Sorts as a document must have it: thresholds first, then by feature.
+            test = (1, feature, tuple(categories[node]))
         else:
-            nodes.append({"type": "split", "threshold": exact(raw["split_conditions"][node]), **split})
+            test = (0, feature, shortest(raw["split_conditions"][node]))
+        nodes.append((test, bool(raw["default_left"][node])))
     return nodes
+
+
+def tests(numbered: list) -> list:
+    """Sorted tests, those of one feature together."""
+    groups = []
+    for (of_codes, feature), group in itertools.groupby(numbered, key=lambda test: test[:2]):
+        asked = [list(test[2]) if of_codes else test[2] for test in group]
+        if of_codes:
+            groups.append({"type": "categories", "feature": feature, "right_codes": asked})
+        else:
+            groups.append({"type": "thresholds", "feature": feature, "zero_missing": False, "thresholds": asked})
+    return groups
+
+
+def pack(trees: list, weights: list) -> dict:
+    """The parts of a document's ensemble that hold the trees."""
+    is_leaf = lambda node: not isinstance(node[0], tuple)  # noqa: E731
+    asked = sorted({node[0] for nodes in trees for node in nodes if not is_leaf(node)})
+    number = {test: n for n, test in enumerate(asked, 1)}
+    return {
+        "tests": tests(asked),
+        "trees": [
+            {
+                "weight": weight,
+                "nodes": [0 if is_leaf(n) else number[n[0]] if n[1] else -number[n[0]] for n in nodes],
+                "values": [node[0] for node in nodes if is_leaf(node)],
+                "covers": [node[1] for node in nodes if is_leaf(node)],
+            }
+            for nodes, weight in zip(trees, weights)
+        ],
+    }
 
 
 def estimator(booster: xgb.Booster, monotone: dict) -> dict:
@@ -102,15 +129,13 @@ def estimator(booster: xgb.Booster, monotone: dict) -> dict:
     gradient_booster = document["learner"]["gradient_booster"]
     weights = gradient_booster.get("weight_drop")
     model = gradient_booster["gbtree"]["model"] if weights else gradient_booster["model"]
-    trees = model["trees"]
+    trees = [tree(raw) for raw in model["trees"]]
     return {
         "type": "tree_ensemble",
         "arithmetic": "xgboost",
         "base_margin": base_margin(document),
-        "trees": [
-            {"weight": float(np.float32(weight)), "nodes": tree(raw)}
-            for weight, raw in zip(weights or [1.0] * len(trees), trees)
-        ],
+        "average": False,
+        **pack(trees, [float(np.float32(weight)) for weight in weights or [1.0] * len(trees)]),
         "monotone": {
             name: "rises" if direction > 0 else "falls" for name, direction in sorted(monotone.items())
         },

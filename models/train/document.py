@@ -120,6 +120,7 @@ def card(model: str, data: Data, out_of_fold: OutOfFold, calibration: list, audi
         ],
         "calibration": calibration,
         "fairness": wording.fairness(ages[0], ages[-1]),
+        "protected": {},
         "author": AUTHOR,
         "created": CREATED,
     }
@@ -149,7 +150,7 @@ def golden_rows(x: pd.DataFrame, p: np.ndarray) -> pd.DataFrame:
 
 def reasons(names: list) -> dict:
     texts = {name: {"raises": wording.REASONS[name][0], "lowers": wording.REASONS[name][1]} for name in names}
-    return {"max": 4, "texts": texts}
+    return {"max": 4, "adverse": 4, "baseline": "mean", "texts": texts}
 
 
 def bundle(model: str, version: int, estimator: dict, scored: list, golden_: list, reference_: dict, card_: dict) -> dict:

@@ -124,7 +124,7 @@ def trap(out: Path) -> None:
         "estimator": boosted.estimator(booster, {}),
         "calibration": {"type": "none"},
         "groups": {"cuts": document.CUTS, "groups": document.wording.GROUPS},
-        "reasons": {"max": 3, "texts": {name: {"raises": text("up"), "lowers": text("down")} for name in kinds}},
+        "reasons": {"max": 3, "adverse": 3, "baseline": "mean", "texts": {name: {"raises": text("up"), "lowers": text("down")} for name in kinds}},
         "golden": [golden(0)],
         "reference": {
             "rows": n,
@@ -144,6 +144,7 @@ def trap(out: Path) -> None:
             "metrics": [],
             "calibration": [],
             "fairness": text("There are no people in it."),
+            "protected": {},
             "author": document.AUTHOR,
             "created": document.CREATED,
         },

@@ -132,6 +132,7 @@ def estimator(card: Scorecard) -> dict:
                 "transform": {
                     "type": "woe",
                     "coefficient": card.coefficients[name],
+                    "closed": "right",
                     "bins": [{"of": of, "woe": w} for of, w in zip(ranges, binning.woe)],
                     "missing_woe": binning.missing if name in MISSING_ALLOWED else None,
                 },

@@ -124,8 +124,7 @@ def train_boosted(out: Path, data: Data) -> xgb.Booster:
 
 def used(booster: xgb.Booster) -> list:
     """Features on which some tree splits."""
-    trees = boosted.estimator(booster, {})["trees"]
-    return sorted({node["feature"] for tree in trees for node in tree["nodes"] if "feature" in node})
+    return sorted({tests["feature"] for tests in boosted.estimator(booster, {})["tests"]})
 
 
 def main() -> None:

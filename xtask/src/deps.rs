@@ -24,8 +24,10 @@ impl Need {
     pub const TRAIN: Need = Need(32);
     /// Start the services that tests of the backend need.
     pub const SERVICES: Need = Need(64);
+    /// Run the scorer as on other processors.
+    pub const PLATFORMS: Need = Need(128);
     /// Everything.
-    pub const ALL: Need = Need(127);
+    pub const ALL: Need = Need(255);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -71,11 +73,13 @@ const PACKAGES: &[(Need, &[&str])] = &[
     (Need::CHECK, &["g++-aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
     (Need::TRAIN, &["python3-venv"]),
     (Need::SERVICES, &["postgresql", "util-linux"]),
+    (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];
 
 const TARGETS: &[(Need, &[&str])] = &[
     (Need::PAGE, &["wasm32-unknown-unknown"]),
     (Need::CHECK, &["wasm32-unknown-unknown", "aarch64-linux-android", "aarch64-apple-ios"]),
+    (Need::PLATFORMS, &["wasm32-unknown-unknown", "aarch64-unknown-linux-gnu"]),
 ];
 
 const COMPONENTS: &[(Need, &[&str])] = &[(Need::CHECK, &["rustfmt", "clippy"])];

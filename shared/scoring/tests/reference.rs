@@ -47,14 +47,14 @@ fn margins_equal_xgboosts_to_the_bit_on_awkward_data() {
 
 /// The same trees with f64 inputs against thresholds widened to f64, as a careless importer does.
 fn margin_in_f64(bundle: &Bundle, inputs: &Inputs) -> f64 {
-    let Estimator::TreeEnsemble { trees, base_margin, .. } = &bundle.estimator else { panic!("no trees") };
+    let Estimator::TreeEnsemble(ensemble) = &bundle.estimator else { panic!("no trees") };
     let x = |feature: u32| match &inputs[&bundle.schema.features[feature as usize].name] {
         Value::Number(x) => *x,
         Value::Category(code) => code[1..].parse().unwrap(),
         _ => f64::NAN,
     };
-    let mut sum = *base_margin;
-    for tree in trees {
+    let mut sum = ensemble.base_margin;
+    for tree in ensemble.trees() {
         let mut at = 0u32;
         sum += loop {
             let (left, right, goes_left) = match &tree.nodes[at as usize] {
@@ -202,6 +202,7 @@ fn a_pd_equal_to_a_cut_is_in_the_riskier_group() {
         assert_eq!(model.group(cut + 0.001), Group::ALL[i + 1]);
         assert_eq!(model.group(cut - 0.001), Group::ALL[i]);
     }
+    assert_eq!(model.group(f64::NAN), Group::T8);
     assert_eq!(model.group(f64::MIN_POSITIVE), Group::T1);
     assert_eq!(model.group(1.0 - f64::EPSILON), Group::T8);
 }
@@ -272,6 +273,56 @@ fn every_wrong_answer_is_reported_with_what_is_allowed() {
     assert_eq!(model.check_field("income", &Value::Missing), Ok(()));
     let unknown = model.check_field("zodiac", &Value::Missing).unwrap_err();
     assert_eq!(unknown.problem, FieldProblem::Unknown);
+}
+
+#[test]
+fn cells_are_read_and_validated_as_answers_are() {
+    let model = boosted();
+    let read = |name: &str, text: &str| {
+        let at = model.bundle().schema.features.iter().position(|f| f.name == name).unwrap();
+        model.encode_cell(at, text)
+    };
+    assert_eq!(read("amount", "1000"), Ok(1000.0));
+    assert_eq!(read("job", "part_time"), Ok(1.0));
+    assert_eq!(read("records", "TRUE"), Ok(1.0));
+    assert_eq!(read("records", "0"), Ok(0.0));
+    for missing in ["", "NA", "nan"] {
+        assert!(read("income", missing).unwrap().is_nan());
+        assert_eq!(read("amount", missing), Err(FieldProblem::Required));
+    }
+    for (name, wrong, code) in [
+        ("amount", "12,5", "wrong_type"),
+        ("amount", "12.5", "wrong_type"),
+        ("amount", "1e9", "out_of_range"),
+        ("amount", "inf", "not_finite"),
+        ("job", "astronaut", "not_an_option"),
+        ("records", "yes", "wrong_type"),
+    ] {
+        let problem = serde_json::to_value(read(name, wrong).unwrap_err()).unwrap();
+        assert_eq!(problem["code"], code, "{name} {wrong}");
+    }
+    assert_eq!(model.encode_cell(99, "1"), Err(FieldProblem::Unknown));
+    let error = model.margins(&[0.0; 12]).unwrap_err();
+    assert_eq!((error.numbers, error.width), (12, 11));
+    assert_eq!(model.margins(&[]).unwrap(), Vec::<f64>::new());
+}
+
+#[test]
+fn an_unseen_code_is_missing_where_the_schema_says_so() {
+    let mut bundle = boosted().bundle().clone();
+    let at = bundle.schema.features.iter().position(|f| f.name == "job").unwrap();
+    let bundle::Kind::Category { unseen, .. } = &mut bundle.schema.features[at].kind else { panic!("job") };
+    *unseen = bundle::Unseen::Missing;
+    let model = Model::load(&bundle::seal(&bundle).unwrap()).unwrap();
+    let mut inputs = model.bundle().golden[0].inputs.clone();
+    inputs.insert("job".into(), Value::Missing);
+    let missing = model.margin(&inputs).unwrap();
+    inputs.insert("job".into(), Value::Category("astronaut".into()));
+    assert_eq!(model.margin(&inputs).unwrap().to_bits(), missing.to_bits());
+    assert!(model.encode_cell(at, "astronaut").unwrap().is_nan());
+    bundle.schema.features[at].missing_allowed = false;
+    let error = bundle::seal(&bundle).unwrap_err();
+    assert_eq!(error.place(), format!("schema.features[{at}].kind.unseen"));
 }
 
 #[test]

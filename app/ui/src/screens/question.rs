@@ -41,7 +41,7 @@ pub fn problem_text(lang: Lang, problem: &FieldProblem) -> String {
 /// The choices of a question that has them.
 fn choices(feature: &Feature, lang: Lang) -> Vec<Choice> {
     match &feature.kind {
-        Kind::Category { options } => {
+        Kind::Category { options, .. } => {
             options.iter().map(|option| Choice::new(&option.code, lang.pick(&option.label))).collect()
         }
         Kind::Boolean => vec![Choice::new(YES, t!("answer-yes")), Choice::new(NO, t!("answer-no"))],
@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(code_of(&value).map(|code| value_of(&Kind::Boolean, code)), Some(value));
         }
         assert_eq!(code_of(&Value::Missing), None);
-        let category = Kind::Category { options: Vec::new() };
+        let category = Kind::Category { options: Vec::new(), unseen: Default::default() };
         let own = Value::Category("own".into());
         assert_eq!(code_of(&own).map(|code| value_of(&category, code)), Some(own));
         // A category may well be called "true".

@@ -338,7 +338,7 @@ pub fn answer(i18n: I18n, lang: Lang, schema: &Schema, feature: &Feature, given:
     match (given, &feature.kind) {
         (None | Some(Value::Missing), _) => i18n.text("answer-missing", &[]),
         (Some(Value::Boolean(yes)), _) => i18n.text(if *yes { "answer-yes" } else { "answer-no" }, &[]),
-        (Some(Value::Category(code)), Kind::Category { options }) => options
+        (Some(Value::Category(code)), Kind::Category { options, .. }) => options
             .iter()
             .find(|option| option.code == *code)
             .map_or(code.as_str(), |option| lang.pick(&option.label))

@@ -12,6 +12,7 @@ pub struct Reference {
     /// How many rows.
     pub rows: u64,
     /// By feature name.
+    #[serde(deserialize_with = "super::strict::map")]
     pub features: BTreeMap<String, Distribution>,
     /// Of the PD.
     pub score: Distribution,
@@ -20,6 +21,7 @@ pub struct Reference {
     /// For logistic and linear models: each scored feature's mean part of the margin over the
     /// reference rows; a contribution is the part minus this mean. Tree models need none (SHAP's
     /// expectation comes from the covers).
+    #[serde(deserialize_with = "super::strict::map")]
     pub mean_parts: BTreeMap<String, f64>,
 }
 
@@ -39,6 +41,7 @@ pub enum Distribution {
     /// By option code.
     Categorical {
         /// Sum with `missing` to 1.
+        #[serde(deserialize_with = "super::strict::map")]
         shares: BTreeMap<String, f64>,
         /// Share without an answer.
         missing: f64,
@@ -61,6 +64,10 @@ pub struct Card {
     pub calibration: Vec<CalibrationRow>,
     /// Which protected attributes were kept out or why one is in.
     pub fairness: Text,
+    /// By feature name, why a scored feature may stand whose name or label speaks of a protected
+    /// attribute (age, sex, marital status, nationality, ...); without it the bundle is refused.
+    #[serde(deserialize_with = "super::strict::map")]
+    pub protected: BTreeMap<String, Text>,
     /// Who made it.
     pub author: String,
     /// RFC 3339 date.

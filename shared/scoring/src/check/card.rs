@@ -12,10 +12,20 @@ const SUM_TOLERANCE: f64 = 1e-6;
 /// What drift and contributions are measured against.
 pub(super) fn reference(bundle: &Bundle, scored: &BTreeSet<&str>) -> Checked {
     let reference = &bundle.reference;
-    if reference.rows == 0 {
-        return Err(invalid("reference.rows", "is 0", "say how many rows the shares come from"));
+    // An imported model comes without the rows it was trained on, and says so: no drift is measured
+    // against it.
+    let unknown = reference.rows == 0;
+    if unknown && !(reference.features.is_empty() && reference.group_shares.is_empty()) {
+        return Err(invalid(
+            "reference.rows",
+            "is 0, and there are distributions",
+            "say how many rows the shares come from, or leave features and group_shares empty",
+        ));
     }
-    if let Some(name) = scored.iter().find(|name| !reference.features.contains_key(**name)) {
+    let absent = scored.iter().find(|name| !reference.features.contains_key(**name));
+    if let Some(name) = absent
+        && !unknown
+    {
         return Err(invalid(
             "reference.features",
             format!("has no distribution of {name}"),
@@ -55,15 +65,17 @@ pub(super) fn reference(bundle: &Bundle, scored: &BTreeSet<&str>) -> Checked {
             return Err(invalid("reference.score", "is categorical", "PDs are numbers"));
         }
     }
-    if reference.group_shares.len() != 8 {
+    if !unknown && reference.group_shares.len() != 8 {
         return Err(invalid(
             "reference.group_shares",
             format!("has {} shares", reference.group_shares.len()),
             "give one for each of T1 to T8",
         ));
     }
-    shares(&reference.group_shares, 0.0, "reference.group_shares")?;
-    let needs_means = !matches!(bundle.estimator, Estimator::TreeEnsemble { .. });
+    if !unknown {
+        shares(&reference.group_shares, 0.0, "reference.group_shares")?;
+    }
+    let needs_means = !matches!(bundle.estimator, Estimator::TreeEnsemble(_));
     for (name, mean) in &reference.mean_parts {
         let place = || format!("reference.mean_parts.{}", shown(name));
         if !needs_means || !scored.contains(name.as_str()) {

@@ -5,6 +5,9 @@ use crate::bundle::{BinRange, Bundle, Estimator, Feature, Kind, Points, Term, Tr
 use crate::plan::codes_of;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Special values of one feature.
+const MAX_SPECIAL: usize = 1000;
+
 pub(super) fn check(bundle: &Bundle) -> Checked {
     match &bundle.estimator {
         Estimator::Logistic { intercept, terms, points } => {
@@ -12,10 +15,7 @@ pub(super) fn check(bundle: &Bundle) -> Checked {
             logistic(bundle, terms)?;
             points.as_ref().map_or(Ok(()), points_rule)
         }
-        Estimator::TreeEnsemble { arithmetic, base_margin, trees: ensemble, monotone } => {
-            part(*base_margin, || "estimator.base_margin".to_owned())?;
-            trees::check(&bundle.schema, *arithmetic, *base_margin, ensemble, monotone)
-        }
+        Estimator::TreeEnsemble(ensemble) => trees::check(&bundle.schema, ensemble),
         Estimator::Linear { base_margin, weights } => {
             single(*base_margin, || "estimator.base_margin".to_owned())?;
             part(*base_margin, || "estimator.base_margin".to_owned())?;
@@ -51,7 +51,7 @@ fn points_rule(points: &Points) -> Checked {
 }
 
 /// The numbers at which a monotone part is largest in absolute value.
-fn range_of(kind: &Kind) -> Option<(f64, f64)> {
+pub(super) fn range_of(kind: &Kind) -> Option<(f64, f64)> {
     match kind {
         Kind::Number { min, max, .. } => Some((*min, *max)),
         Kind::Integer { min, max, .. } => Some((*min as f64, *max as f64)),
@@ -69,7 +69,7 @@ fn linear(bundle: &Bundle, weights: &BTreeMap<String, f64>) -> Checked {
         single(*weight, place)?;
         // gblinear sees category codes as numbers.
         let (low, high) = match &feature.kind {
-            Kind::Category { options } => (0.0, options.len() as f64),
+            Kind::Category { options, .. } => (0.0, options.len() as f64),
             other => range_of(other).unwrap_or_default(),
         };
         part(weight * low, place)?;
@@ -116,7 +116,7 @@ fn transform(feature: &Feature, transform: &Transform, place: &str) -> Checked {
         Ok(())
     };
     match transform {
-        Transform::Woe { coefficient, bins, missing_woe } => {
+        Transform::Woe { coefficient, bins, missing_woe, closed: _ } => {
             missing(*missing_woe, "missing_woe")?;
             part(*coefficient, || format!("{place}.coefficient"))?;
             for (i, bin) in bins.iter().enumerate() {
@@ -186,12 +186,12 @@ fn intervals(bins: &[WoeBin], place: &str) -> Checked {
     if bins.is_empty() {
         return Err(invalid(format!("{place}.bins"), "is empty", "the bins must tile the line"));
     }
+    let tiles = bins.iter().take_while(|bin| matches!(bin.of, BinRange::Interval { .. })).count();
+    special_values(bins, tiles, place)?;
     let mut edge = None;
-    for (i, bin) in bins.iter().enumerate() {
+    for (i, bin) in bins.iter().take(tiles).enumerate() {
         let place = format!("{place}.bins[{i}].of");
-        let BinRange::Interval { lower, upper } = &bin.of else {
-            return Err(invalid(place, "lists codes, but the feature is a number", "use intervals"));
-        };
+        let BinRange::Interval { lower, upper } = &bin.of else { continue };
         if *lower != edge {
             return Err(invalid(
                 place,
@@ -199,7 +199,7 @@ fn intervals(bins: &[WoeBin], place: &str) -> Checked {
                 "the bins must tile the line in order, each lower the upper before it",
             ));
         }
-        let last = i + 1 == bins.len();
+        let last = i + 1 == tiles;
         if last != upper.is_none() {
             return Err(invalid(
                 place,
@@ -222,13 +222,54 @@ fn intervals(bins: &[WoeBin], place: &str) -> Checked {
     Ok(())
 }
 
+/// After the intervals, numbers with a bin of their own.
+fn special_values(bins: &[WoeBin], tiles: usize, place: &str) -> Checked {
+    if tiles == 0 {
+        return Err(invalid(
+            format!("{place}.bins[0].of"),
+            "is no interval, but the feature is a number",
+            "begin with intervals that tile the line; special values come after them",
+        ));
+    }
+    let mut seen: Vec<f64> = Vec::new();
+    for (i, bin) in bins.iter().enumerate().skip(tiles) {
+        let place = format!("{place}.bins[{i}].of");
+        let BinRange::Values { values } = &bin.of else {
+            return Err(invalid(
+                place,
+                "is not a list of values, but stands after one or after the intervals",
+                "a number's bins are intervals first, then special values; codes are for categories",
+            ));
+        };
+        if values.is_empty() {
+            return Err(invalid(format!("{place}.values"), "is empty", "remove the bin"));
+        }
+        for (j, value) in values.iter().enumerate() {
+            let place = || format!("{place}.values[{j}]");
+            finite(*value, place)?;
+            if seen.len() == MAX_SPECIAL {
+                return Err(invalid(place(), "is the 1001st special value", "give 1000 at most"));
+            }
+            if seen.contains(value) {
+                return Err(invalid(
+                    place(),
+                    format!("{value} stands in a bin already"),
+                    "each value stands in one bin",
+                ));
+            }
+            seen.push(*value);
+        }
+    }
+    Ok(())
+}
+
 fn code_bins(feature: &Feature, bins: &[WoeBin], place: &str) -> Checked {
     let known = codes_of(&feature.kind);
     let mut placed = BTreeSet::new();
     for (i, bin) in bins.iter().enumerate() {
         let place = format!("{place}.bins[{i}].of");
         let BinRange::Codes { codes } = &bin.of else {
-            return Err(invalid(place, "is an interval, but the feature has codes", "list the codes"));
+            return Err(invalid(place, "is of numbers, but the feature has codes", "list the codes"));
         };
         for (j, code) in codes.iter().enumerate() {
             if !known.contains(&code.as_str()) {

@@ -5,10 +5,11 @@
 
 mod card;
 mod estimator;
+mod protected;
 mod schema;
 mod trees;
 
-use crate::bundle::{Bundle, Calibration, Estimator, Groups, Node, Reasons, Text};
+use crate::bundle::{Baseline, Bundle, Calibration, Estimator, Groups, Text};
 use crate::error::LoadError;
 use crate::model::Model;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,18 +49,10 @@ pub(crate) fn bundle(bundle: &Bundle) -> Checked {
     let scored = scored_features(bundle);
     let scored: BTreeSet<&str> =
         scored.iter().filter_map(|&i| bundle.schema.features.get(i)).map(|f| f.name.as_str()).collect();
-    reasons(&bundle.reasons, &scored)?;
+    reasons(bundle, &scored)?;
+    protected::check(bundle, &scored)?;
     card::reference(bundle, &scored)?;
-    card::card(&bundle.card)?;
-    let golden = bundle.golden.len();
-    if golden == 0 || golden > MAX_GOLDEN {
-        return Err(invalid(
-            "golden",
-            format!("has {golden} vectors"),
-            "give 1 to 1000 inputs with the answers of the training library",
-        ));
-    }
-    Ok(())
+    card::card(&bundle.card)
 }
 
 /// Positions of the features that the estimator uses.
@@ -70,14 +63,9 @@ pub(crate) fn scored_features(bundle: &Bundle) -> BTreeSet<usize> {
         Estimator::Logistic { terms, .. } => {
             terms.iter().filter_map(|term| positions.get(term.feature.as_str()).copied()).collect()
         }
-        Estimator::TreeEnsemble { trees, .. } => trees
-            .iter()
-            .flat_map(|tree| &tree.nodes)
-            .filter_map(|node| match node {
-                Node::Split { feature, .. } | Node::Categories { feature, .. } => Some(*feature as usize),
-                Node::Leaf { .. } => None,
-            })
-            .collect(),
+        Estimator::TreeEnsemble(ensemble) => {
+            ensemble.features().into_iter().map(|feature| feature as usize).collect()
+        }
         Estimator::Linear { weights, .. } => {
             weights.keys().filter_map(|name| positions.get(name.as_str()).copied()).collect()
         }
@@ -86,6 +74,14 @@ pub(crate) fn scored_features(bundle: &Bundle) -> BTreeSet<usize> {
 
 /// Scores the golden vectors: margin to the bit, PD to 1e-12, group.
 pub(crate) fn golden(model: &Model) -> Checked {
+    let count = model.bundle().golden.len();
+    if count == 0 || count > MAX_GOLDEN {
+        return Err(invalid(
+            "golden",
+            format!("has {count} vectors"),
+            "give 1 to 1000 inputs with the answers of the training library",
+        ));
+    }
     for (i, golden) in model.bundle().golden.iter().enumerate() {
         let margin = model.margin(&golden.inputs).map_err(|error| {
             invalid(
@@ -195,9 +191,24 @@ fn groups(groups: &Groups) -> Checked {
     Ok(())
 }
 
-fn reasons(reasons: &Reasons, scored: &BTreeSet<&str>) -> Checked {
+fn reasons(bundle: &Bundle, scored: &BTreeSet<&str>) -> Checked {
+    let reasons = &bundle.reasons;
     if !(1..=8).contains(&reasons.max) {
         return Err(invalid("reasons.max", format!("is {}", reasons.max), "give 1 to 8 reasons"));
+    }
+    if !(1..=reasons.max).contains(&reasons.adverse) {
+        return Err(invalid(
+            "reasons.adverse",
+            format!("is {}, with {} reasons in all", reasons.adverse, reasons.max),
+            "let 1 to max of them be adverse",
+        ));
+    }
+    if reasons.baseline == Baseline::Best && !matches!(bundle.estimator, Estimator::Logistic { .. }) {
+        return Err(invalid(
+            "reasons.baseline",
+            "is best, but the estimator is not logistic: no answer is the best one whatever the others are",
+            "measure against the mean",
+        ));
     }
     if let Some(name) = scored.iter().find(|name| !reasons.texts.contains_key(**name)) {
         return Err(invalid(

@@ -1,7 +1,7 @@
 //! The rules of the schema.
 
 use super::{Checked, finite, invalid, is_name, plain, shown, text};
-use crate::bundle::{CategoryOption, Feature, Kind, Schema};
+use crate::bundle::{CategoryOption, Feature, Kind, Schema, Unseen};
 use std::collections::BTreeSet;
 
 const MAX_FEATURES: usize = 500;
@@ -96,7 +96,14 @@ fn kind(feature: &Feature, place: &str) -> Checked {
             }
             if min < max { Ok(()) } else { Err(empty()) }
         }
-        Kind::Category { options } => {
+        Kind::Category { options, unseen } => {
+            if *unseen == Unseen::Missing && !feature.missing_allowed {
+                return Err(invalid(
+                    format!("{place}.unseen"),
+                    "makes an unknown code a missing answer, and none may be missing",
+                    "set missing_allowed, or refuse unknown codes",
+                ));
+            }
             if options.is_empty() || options.len() > MAX_OPTIONS {
                 return Err(invalid(
                     format!("{place}.options"),
