@@ -132,7 +132,7 @@ def case(out: Path, name: str, random, parameters: dict, trees: int, n=600, numb
         # raw_score is the sum, as contributions are; the PD comes from the mean, and so do ours.
         margins, shap = margins / again.num_trees(), shap / again.num_trees()
     # The file has six digits of it, which is what everybody computes with who loads the file.
-    slope = float(text.split("sigmoid:")[1].split()[0]) if "sigmoid:" in text else 1.0
+    slope = float(text.split(" sigmoid:")[1].split()[0]) if " sigmoid:" in text else 1.0
     probabilities = np.array([logistic(slope * m) for m in margins])
     if np.max(np.abs(probabilities - again.predict(x))) > 1e-14:
         raise SystemExit(f"{name}: the library's PD is not the logistic of its margin")
