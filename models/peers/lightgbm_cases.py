@@ -82,6 +82,8 @@ def rows(random, codes: pd.DataFrame, levels: dict, text: str, count: int, linea
     awkward = [0.0, -0.0, ZERO, -ZERO, np.nextafter(ZERO, 1), np.nextafter(-ZERO, -1), 5e-324, -5e-324, 2.2e-308, 1e-36]
     if not linear:  # there an infinite number would make an infinite margin, which no schema accepts
         awkward += [math.inf, -math.inf, 1.7976931348623157e308, -1.7976931348623157e308, 1e300]
+    if any(math.inf in values for values in at.values()):
+        awkward = [value for value in awkward if value != math.inf]  # see threshold() in the importer
     for i in range(count // 2, count):
         for j, name in enumerate(names):
             pick = random.random()
@@ -91,9 +93,9 @@ def rows(random, codes: pd.DataFrame, levels: dict, text: str, count: int, linea
                 elif pick < 0.3:
                     x[i, j] = np.nan
             elif pick < 0.45 and at[j]:
-                t = at[j][random.integers(0, len(at[j]))]
+                t = min(at[j][random.integers(0, len(at[j]))], 1.7976931348623157e308)
                 if not linear or abs(t) < 1e6:
-                    x[i, j] = [t, np.nextafter(t, -math.inf), np.nextafter(t, math.inf)][random.integers(0, 3)]
+                    x[i, j] = [t, np.nextafter(t, -math.inf), min(np.nextafter(t, math.inf), 1.7976931348623157e308)][random.integers(0, 3)]
             elif pick < 0.75:
                 x[i, j] = awkward[random.integers(0, len(awkward))]
             elif pick < 0.85:
@@ -131,7 +133,8 @@ def case(out: Path, name: str, random, parameters: dict, trees: int, n=600, numb
     if parameters.get("boosting") == "rf":
         # raw_score is the sum, as contributions are; the PD comes from the mean, and so do ours.
         margins, shap = margins / again.num_trees(), shap / again.num_trees()
-    slope = parameters.get("sigmoid", 1.0)
+    # The file has six digits of it, which is what everybody computes with who loads the file.
+    slope = float(text.split(" sigmoid:")[1].split()[0]) if " sigmoid:" in text else 1.0
     probabilities = np.array([logistic(slope * m) for m in margins])
     if np.max(np.abs(probabilities - again.predict(x))) > 1e-14:
         raise SystemExit(f"{name}: the library's PD is not the logistic of its margin")

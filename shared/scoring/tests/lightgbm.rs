@@ -108,6 +108,21 @@ fn a_threshold_inside_what_counts_as_zero_lets_all_of_it_go_one_way() {
     }
 }
 
+/// Trained where most answers are missing, the library parts them from all numbers by "infinity".
+#[test]
+fn a_threshold_of_infinity_parts_missing_answers_from_numbers() {
+    let text = String::from_utf8(case("stumps").model).unwrap();
+    let begin = text.find("num_cat=0").unwrap();
+    let begin = begin + text[begin..].find("threshold=").unwrap() + "threshold=".len();
+    let end = begin + text[begin..].find([' ', '\n']).unwrap();
+    let imported = read(format!("{}inf{}", &text[..begin], &text[end..]).as_bytes(), &Options::default());
+    let Estimator::TreeEnsemble(ensemble) = &imported.estimator else { panic!() };
+    let tree = text[..begin].matches("\nTree=").count() - 1;
+    let root = ensemble.trees().nth(tree).unwrap().nodes.remove(0);
+    let Node::Split { threshold, .. } = root else { panic!("not a comparison") };
+    assert_eq!(threshold, f64::MAX);
+}
+
 #[test]
 fn pandas_categories_are_texts_and_an_unseen_one_is_missing() {
     let case = case("mixed");
@@ -221,7 +236,7 @@ fn a_model_that_contradicts_itself_is_refused_with_the_place() {
         ("right_child", changed("right_child", &set(0, "1"))),
         ("split_feature", changed("split_feature", &set(0, "77"))),
         ("threshold", changed("threshold", &set(0, "nan"))),
-        ("threshold", changed("threshold", &set(0, "inf"))),
+        ("threshold", changed("threshold", &set(0, "-inf"))),
         ("leaf_value", changed("leaf_value", &set(1, "1e999"))),
         (
             "leaf_value",

@@ -51,8 +51,13 @@ pub(super) fn largest(set: &[u32]) -> Option<usize> {
 
 /// Where LightGBM's rule divides the numbers. Its predictor takes every |x| <= 1e-35f as 0 before any
 /// tree sees it, so a threshold inside that band lets the whole band go one way: the side of 0.
+///
+/// A threshold of infinity parts missing values from all others. A bundle's thresholds are finite, so it
+/// becomes the largest number: only an infinite answer, which no schema accepts, would go another way.
 fn threshold(given: f64) -> f64 {
-    if (-ZERO..0.0).contains(&given) {
+    if given == f64::INFINITY {
+        f64::MAX
+    } else if (-ZERO..0.0).contains(&given) {
         (-ZERO).next_down()
     } else if (0.0..ZERO).contains(&given) {
         ZERO
@@ -112,7 +117,7 @@ pub(super) fn read(block: &Block<'_>, columns: usize) -> Result<RawTree, ImportE
     };
     let arrays = Arrays {
         features: block.numbers("split_feature", splits)?,
-        thresholds: block.reals("threshold", splits)?,
+        thresholds: thresholds(block, splits)?,
         decisions: block.numbers("decision_type", splits)?,
         left: block.numbers("left_child", splits)?,
         right: block.numbers("right_child", splits)?,
@@ -161,6 +166,15 @@ impl RawNode {
             RawNode::Ready(node) => node.cover(),
             RawNode::Set { cover, .. } => *cover,
         }
+    }
+}
+
+/// Thresholds: finite, or infinity.
+fn thresholds(block: &Block<'_>, splits: usize) -> Result<Vec<f64>, ImportError> {
+    let numbers: Vec<f64> = block.numbers("threshold", splits)?;
+    match numbers.iter().find(|x| x.is_nan() || **x == f64::NEG_INFINITY) {
+        Some(number) => Err(block.wrong("threshold", format!("{number} divides nothing"))),
+        None => Ok(numbers),
     }
 }
 
