@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod deps;
 mod desktop;
+mod kill;
 mod page;
 mod pictures;
 mod run;
@@ -42,6 +43,8 @@ enum Command {
     Screenshots,
     /// Measure what docs/BENCHMARKS.md reports, on optimised builds.
     Bench,
+    /// Kill devices at every step of their work, and look at what is left.
+    Kill(kill::Options),
     /// Start a PostgreSQL for tests, run a command with its address in VEREDA_TEST_POSTGRES, stop it.
     Services {
         /// The command and its arguments.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Train => train::run(),
         Command::Screenshots => pictures::screenshots(),
         Command::Bench => pictures::bench(),
+        Command::Kill(options) => kill::run(&options),
         Command::Services { command } => services::run(&command),
         Command::Deps => deps::ensure(deps::Need::ALL),
     };
