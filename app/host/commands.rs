@@ -58,6 +58,7 @@ commands! {
         assessment: GetAssessment,
         decide: Decide,
         review: GetReview,
+        export_unsent: ExportUnsent,
         set_settings: SetSettings,
     }
     plain: {

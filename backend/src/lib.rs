@@ -12,6 +12,7 @@ pub mod demo;
 pub mod error;
 pub mod http;
 pub mod identity;
+pub mod import;
 pub mod logging;
 pub mod metrics;
 pub mod models;

@@ -1,5 +1,6 @@
 //! The server's command line.
 
+use age::secrecy::ExposeSecret;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use vereda_domain::api::Role;
 use vereda_server::config::LogFormat;
 use vereda_server::identity::people::{NewUser, People};
+use vereda_server::import::{Key, import, new_key};
 use vereda_server::{Config, ServerError, demo, logging, server};
 
 /// Vereda's central backend.
@@ -43,6 +45,19 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Take in what a device could not send: a file that its app or `vereda-device export` wrote.
+    ImportEvents {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The file.
+        export: PathBuf,
+        /// The institution's private key, as `recovery-key` printed it; without, the passphrase is
+        /// read from standard input.
+        #[arg(long)]
+        key: Option<PathBuf>,
+    },
+    /// Make a key for exports and print it: keep the private part offline, give the public to devices.
+    RecoveryKey,
     /// Serve sample branches, people and portfolios. One line of JSON on standard output says where
     /// and with which sign-ins, as soon as it is ready.
     Demo {
@@ -169,6 +184,29 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let what = if new { "published" } else { "already there" };
             println!("{what}: {} version {} ({})", manifest.id, manifest.version, manifest.sha256);
         }
+        Command::ImportEvents { file, export, key } => {
+            let read = |path: PathBuf| {
+                std::fs::read(&path).map_err(|source| ServerError::File { doing: "read", path, source })
+            };
+            let sealed = read(export)?;
+            let key = match key {
+                Some(path) => Key::Identity(String::from_utf8(read(path)?)?),
+                None => Key::Passphrase(first_line()?),
+            };
+            let app = server::open(Config::load(file.config.as_deref())?).await?;
+            let imported = import(&app, sealed, key).await?;
+            println!("stored: {}, kept aside: {}", imported.stored, imported.quarantined.len());
+            for (seq, why) in imported.quarantined {
+                println!("  event {seq}: {why}");
+            }
+            if let Some(receipt) = imported.receipt {
+                println!("the server holds device {} up to event {}", receipt.device, receipt.seq);
+            }
+        }
+        Command::RecoveryKey => {
+            let (private, public) = new_key();
+            println!("# public key: {public}\n{}", private.expose_secret());
+        }
         Command::Demo { data, listen, metrics_listen, clients } => {
             let mut config = Config { data_dir: data, listen, metrics_listen, ..Config::default() };
             config.log.format = LogFormat::Json;
@@ -199,11 +237,7 @@ async fn user(people: &People, command: UserCommand) -> anyhow::Result<()> {
             };
             let password = match password {
                 Some(password) => password,
-                None => {
-                    let mut text = String::new();
-                    std::io::stdin().read_to_string(&mut text)?;
-                    text.lines().next().unwrap_or_default().to_owned()
-                }
+                None => first_line()?,
             };
             let user =
                 people.add_user(NewUser { username, name, password, role: role.into(), branch }).await?;
@@ -228,6 +262,13 @@ async fn user(people: &People, command: UserCommand) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A secret from standard input.
+fn first_line() -> std::io::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 async fn branch(people: &People, command: BranchCommand) -> anyhow::Result<()> {

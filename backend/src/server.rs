@@ -142,6 +142,18 @@ impl Running {
         &self.app.models
     }
 
+    /// To take in an export while serving; see [`crate::import`].
+    ///
+    /// # Errors
+    /// See [`crate::import::ImportError`].
+    pub async fn import(
+        &self,
+        sealed: Vec<u8>,
+        key: crate::import::Key,
+    ) -> Result<crate::import::Imported, crate::import::ImportError> {
+        crate::import::import(&self.app, sealed, key).await
+    }
+
     /// Stops taking connections, lets requests in flight finish within `limits.drain_ms`, and
     /// returns when both listeners are closed.
     pub async fn shutdown(self) {

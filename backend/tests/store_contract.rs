@@ -163,6 +163,8 @@ async fn open(store: &Arc<dyn Store>, user: &UserRow, device: Option<DeviceId>, 
 async fn sessions(store: &Arc<dyn Store>, world: &World) {
     let device = enrol(store, &world.officer, 1).await;
     assert_eq!(open(store, &world.colleague, Some(device), 2).await, Opened::DeviceOfAnother);
+    assert_eq!(store.device_owner(device).await.unwrap(), Some(world.officer.id));
+    assert_eq!(store.device_owner(DeviceId(Uuid::now_v7())).await.unwrap(), None);
     assert_eq!(open(store, &world.colleague, None, 3).await, Opened::Opened);
     let rotate = async |presented: u8, successor: u8, now: Millis| {
         let rotation = Rotation {

@@ -125,9 +125,10 @@ impl App {
         let vault = vaults.iter().find(|vault| Some(vault.user().id) == last).or(vaults.first());
         let (phase, user) = match (&session, vault) {
             (Some(session), _) => (Phase::Open, Some(session.identity().view())),
-            (None, Some(vault)) => {
-                (Phase::Locked { retry_at: vault.retry_at(now) }, Some(vault.user().clone()))
-            }
+            (None, Some(vault)) => (
+                Phase::Locked { retry_at: vault.retry_at(inner.config.clock.moment()) },
+                Some(vault.user().clone()),
+            ),
             (None, None) => (Phase::New, None),
         };
         Status {
@@ -158,7 +159,7 @@ impl App {
     }
 
     fn open_vault(&self, mut vault: Vault, pin: &str) -> Result<(Vault, StoreKey)> {
-        let key = vault.open(&self.0.config.keystore, pin, self.0.config.clock.now())?;
+        let key = vault.open(&self.0.config.keystore, pin, self.0.config.clock.moment())?;
         Ok((vault, key))
     }
 

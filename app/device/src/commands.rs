@@ -268,6 +268,15 @@ impl App {
         Ok(session.read(move |db| log::text(db, &head)).await?)
     }
 
+    /// What was not sent, as an encrypted file for branch staff to import at the server.
+    pub async fn export_unsent(&self, request: ExportRequest) -> Answer<ExportFile> {
+        self.with(move |session| {
+            let events = session.store.read(chain::unsent)?;
+            crate::export::export(&session.identity(), &events, &request.sealed_for, session.now())
+        })
+        .await
+    }
+
     /// The active model and its history.
     pub async fn model(&self) -> Answer<ModelView> {
         self.with(|session| {

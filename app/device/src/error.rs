@@ -60,9 +60,12 @@ pub enum DeviceError {
         /// In this app.
         known: i64,
     },
-    /// No space, or no permission.
+    /// No space.
     #[error("the store cannot be written: {0}; free some space and try again")]
     StorageFull(String),
+    /// No permission, or a file system that is only read.
+    #[error("the store's folder is not writable: {0}; restore its permissions and try again")]
+    StorageReadOnly(String),
     /// Unlock first.
     #[error("the store is locked")]
     Locked,
@@ -134,6 +137,7 @@ impl DeviceError {
             DeviceError::StoreDamaged(_) => ErrorCode::StoreDamaged,
             DeviceError::StoreTooNew { .. } => ErrorCode::StoreTooNew,
             DeviceError::StorageFull(_) => ErrorCode::StorageFull,
+            DeviceError::StorageReadOnly(_) => ErrorCode::StorageReadOnly,
             DeviceError::Locked => ErrorCode::Locked,
             DeviceError::NotFound(_) => ErrorCode::NotFound,
             DeviceError::InvalidInput(_) | DeviceError::InvalidClient(_) | DeviceError::BadRequest(_) => {
@@ -177,7 +181,13 @@ impl DeviceError {
 impl From<DeviceError> for GatewayError {
     fn from(error: DeviceError) -> Self {
         let code = error.code();
-        if matches!(code, ErrorCode::Internal | ErrorCode::StoreDamaged | ErrorCode::StorageFull) {
+        if matches!(
+            code,
+            ErrorCode::Internal
+                | ErrorCode::StoreDamaged
+                | ErrorCode::StorageFull
+                | ErrorCode::StorageReadOnly
+        ) {
             tracing::error!(code = code.as_str(), error = %error, "a command failed");
         }
         let message = error.to_string();
@@ -201,8 +211,9 @@ impl From<rusqlite::Error> for DeviceError {
         use rusqlite::ErrorCode as Code;
         match error.sqlite_error_code() {
             Some(Code::NotADatabase | Code::DatabaseCorrupt) => DeviceError::StoreDamaged(error.to_string()),
-            Some(Code::DiskFull | Code::SystemIoFailure | Code::ReadOnly | Code::CannotOpen) => {
-                DeviceError::StorageFull(error.to_string())
+            Some(Code::DiskFull | Code::SystemIoFailure) => DeviceError::StorageFull(error.to_string()),
+            Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => {
+                DeviceError::StorageReadOnly(error.to_string())
             }
             _ => DeviceError::Internal(format!("the store refused a statement: {error}")),
         }
@@ -222,6 +233,12 @@ impl From<serde_json::Error> for DeviceError {
 
 impl From<std::io::Error> for DeviceError {
     fn from(error: std::io::Error) -> Self {
-        DeviceError::StorageFull(error.to_string())
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                DeviceError::StorageReadOnly(error.to_string())
+            }
+            _ => DeviceError::StorageFull(error.to_string()),
+        }
     }
 }

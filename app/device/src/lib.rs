@@ -36,7 +36,11 @@ mod app;
 mod board;
 mod clock;
 mod commands;
+pub mod doctor;
 mod error;
+mod export;
+#[doc(hidden)]
+pub mod fail;
 mod keystore;
 mod models;
 mod people;

@@ -39,15 +39,23 @@ impl Folders {
         self.users().join(user.to_string())
     }
 
+    /// The folder of everybody who has one, readable or not.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.users()) else { return Vec::new() };
+        let mut folders: Vec<PathBuf> = entries
+            .flatten()
+            .filter(|entry| !entry.file_name().to_string_lossy().starts_with(UNFINISHED))
+            .map(|entry| entry.path())
+            .collect();
+        folders.sort();
+        folders
+    }
+
     /// Every readable vault, by the user's name. One that cannot be read is left alone and out.
     pub(crate) fn vaults(&self) -> Vec<Vault> {
-        let Ok(entries) = std::fs::read_dir(self.users()) else { return Vec::new() };
         let mut vaults = Vec::new();
-        for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                continue;
-            }
-            match Vault::read(&entry.path()) {
+        for folder in self.all() {
+            match Vault::read(&folder) {
                 Ok(Some(vault)) => vaults.push(vault),
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, "a vault cannot be read"),

@@ -191,6 +191,7 @@ impl Session {
         let session = server.refresh(&refresh).await?;
         let token = session.access_token.clone();
         let until = ends(session.expires_in_s);
+        crate::fail::point("session.renewed");
         self.keep(session).await?;
         *access = Some(Access { token: token.clone(), until });
         Ok(token)

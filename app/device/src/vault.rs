@@ -7,7 +7,12 @@
 //!
 //! An attempt is counted on disk *before* it is made, so that killing the app in mid-check saves no
 //! attempt, and a success takes the count back. Nothing here ever deletes anything.
+//!
+//! How long is left to wait is told by how long the machine has been running, never by its calendar:
+//! a clock set ahead saves nothing, one set back costs nothing. After a restart of the machine the
+//! wait begins again from the restart, since nothing proves how long the machine was off.
 
+use crate::clock::Moment;
 use crate::error::{DeviceError, Result};
 use crate::keystore::KeyStore;
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -92,7 +97,8 @@ struct Document {
     nonce: String,
     wrapped: String,
     failed: u32,
-    retry_at: Option<Millis>,
+    /// How long the machine had been running at the last attempt, in milliseconds.
+    failed_uptime: Millis,
 }
 
 /// One user's vault on disk.
@@ -133,7 +139,7 @@ impl Vault {
             nonce: hex::encode(nonce),
             wrapped: hex::encode(wrapped),
             failed: 0,
-            retry_at: None,
+            failed_uptime: 0,
         };
         keys.put(&id.to_string(), secret.as_slice())?;
         let vault = Vault { folder: folder.to_owned(), document };
@@ -173,6 +179,16 @@ impl Vault {
         self.document.device
     }
 
+    /// Whether the key store has the secret that belongs to it. No attempt at the PIN.
+    ///
+    /// # Errors
+    /// [`DeviceError::KeyMissing`], [`DeviceError::KeyStoreUnavailable`].
+    pub(crate) fn has_secret(&self, keys: &KeyStore) -> Result<()> {
+        let secret = keys.get(&self.document.id.to_string())?;
+        let check = secret_check(&secret, &self.document.id)?;
+        if check == self.document.secret_check { Ok(()) } else { Err(DeviceError::KeyMissing) }
+    }
+
     /// Forgets the platform's secret of a vault that was never finished.
     pub(crate) fn forget(&self, keys: &KeyStore) {
         keys.forget(&self.document.id.to_string());
@@ -184,11 +200,18 @@ impl Vault {
         self
     }
 
-    /// Before when no attempt is taken, if that is ahead. A clock that was set back cannot make the
-    /// wait longer than it was meant to be.
-    pub(crate) fn retry_at(&self, now: Millis) -> Option<Millis> {
-        let latest = now + delay_after(self.document.failed);
-        self.document.retry_at.map(|at| at.min(latest)).filter(|at| *at > now)
+    /// Before when no attempt is taken, if that is ahead, by the calendar as it is set now.
+    pub(crate) fn retry_at(&self, at: Moment) -> Option<Millis> {
+        let left = self.wait(at);
+        (left > 0).then(|| at.now.saturating_add(left))
+    }
+
+    /// How many milliseconds to wait before the next attempt.
+    fn wait(&self, at: Moment) -> Millis {
+        let Document { failed, failed_uptime, .. } = self.document;
+        // A machine that has been running for less time than it had then was started since.
+        let begun = if at.uptime < failed_uptime { 0 } else { failed_uptime };
+        (delay_after(failed) - (at.uptime - begun)).max(0)
     }
 
     /// Opens the vault. Takes about a tenth of a second by design.
@@ -196,12 +219,12 @@ impl Vault {
     /// # Errors
     /// [`DeviceError::TooManyAttempts`] before [`Self::retry_at`], [`DeviceError::WrongPin`], or what
     /// the key store says.
-    pub(crate) fn open(&mut self, keys: &KeyStore, pin: &str, now: Millis) -> Result<StoreKey> {
+    pub(crate) fn open(&mut self, keys: &KeyStore, pin: &str, at: Moment) -> Result<StoreKey> {
         // Another window or an earlier run may have counted attempts since this was read.
         if let Some(fresh) = Vault::read(&self.folder)? {
             self.document = fresh.document;
         }
-        if let Some(retry_at) = self.retry_at(now) {
+        if let Some(retry_at) = self.retry_at(at) {
             return Err(DeviceError::TooManyAttempts { retry_at: Some(retry_at) });
         }
         // The key store first: its failures are no attempts.
@@ -215,9 +238,9 @@ impl Vault {
         let wrapped = decode::<48>(&document.wrapped)?;
 
         self.document.failed = self.document.failed.saturating_add(1);
-        let retry_at = now + delay_after(self.document.failed);
-        self.document.retry_at = (retry_at > now).then_some(retry_at);
+        self.document.failed_uptime = at.uptime;
         self.write()?;
+        let retry_at = self.retry_at(at);
 
         let document = &self.document;
         let kek = kek(&document.kdf, &salt, &secret, &document.id, pin)?;
@@ -225,7 +248,7 @@ impl Vault {
         let opened = XChaCha20Poly1305::new(kek.as_slice().into())
             .decrypt(XNonce::from_slice(&nonce), Payload { msg: &wrapped, aad: aad.as_bytes() })
             .map(Zeroizing::new)
-            .map_err(|_| DeviceError::WrongPin { retry_at: document.retry_at })?;
+            .map_err(|_| DeviceError::WrongPin { retry_at })?;
         let mut key: StoreKey = Zeroizing::new([0; 32]);
         if opened.len() != key.len() {
             return Err(DeviceError::StoreDamaged("the wrapped key has another length".into()));
@@ -233,7 +256,7 @@ impl Vault {
         key.copy_from_slice(&opened);
 
         self.document.failed = 0;
-        self.document.retry_at = None;
+        self.document.failed_uptime = 0;
         self.write()?;
         Ok(key)
     }
@@ -343,6 +366,11 @@ mod tests {
         KeyStore::given(keyring_core::mock::Store::new().unwrap())
     }
 
+    /// A machine whose calendar is right.
+    fn at(ms: Millis) -> Moment {
+        Moment { now: ms, uptime: ms }
+    }
+
     const DEVICE: DeviceId = DeviceId(Uuid::from_u128(9));
 
     #[test]
@@ -364,27 +392,27 @@ mod tests {
         let keys = keys();
         let (_, key) = Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
         let again = || Vault::read(folder.path()).unwrap().unwrap();
-        assert_eq!(*again().open(&keys, "274913", 0).unwrap(), *key);
+        assert_eq!(*again().open(&keys, "274913", at(0)).unwrap(), *key);
 
         let mut waits = Vec::new();
         let mut now = 1_000_000;
         for _ in 0..10 {
-            let Err(DeviceError::WrongPin { retry_at }) = again().open(&keys, "274914", now) else {
+            let Err(DeviceError::WrongPin { retry_at }) = again().open(&keys, "274914", at(now)) else {
                 panic!("a wrong PIN opened the vault or was refused for another reason");
             };
-            waits.push(retry_at.map_or(0, |at| at - now));
-            if let Some(at) = retry_at {
+            waits.push(retry_at.map_or(0, |end| end - now));
+            if let Some(end) = retry_at {
                 // Too early, even with the right PIN, even after a restart.
                 assert!(matches!(
-                    again().open(&keys, "274913", at - 1),
-                    Err(DeviceError::TooManyAttempts { retry_at: Some(same) }) if same == at
+                    again().open(&keys, "274913", Moment { now: end - 1, uptime: end - 1 }),
+                    Err(DeviceError::TooManyAttempts { retry_at: Some(same) }) if same == end
                 ));
-                now = at;
+                now = end;
             }
         }
         assert!(waits.is_sorted() && waits[0] == 0 && waits[9] == 3_600_000, "{waits:?}");
-        assert_eq!(*again().open(&keys, "274913", now).unwrap(), *key);
-        assert_eq!(again().retry_at(now), None);
+        assert_eq!(*again().open(&keys, "274913", at(now)).unwrap(), *key);
+        assert_eq!(again().retry_at(at(now)), None);
     }
 
     #[test]
@@ -396,7 +424,7 @@ mod tests {
         // A check that cannot even begin its stretching stands for an app killed in mid-check.
         vault.document.kdf.m_kib = 1;
         vault.write().unwrap();
-        assert!(vault.open(&keys, "274913", 0).is_err());
+        assert!(vault.open(&keys, "274913", at(0)).is_err());
         assert_eq!(Vault::read(folder.path()).unwrap().unwrap().document.failed, 1);
     }
 
@@ -408,20 +436,35 @@ mod tests {
         let mut vault = Vault::read(folder.path()).unwrap().unwrap();
         vault.document.kdf.m_kib = u32::MAX;
         vault.write().unwrap();
-        assert!(matches!(vault.open(&keys, "274913", 0), Err(DeviceError::StoreDamaged(_))));
+        assert!(matches!(vault.open(&keys, "274913", at(0)), Err(DeviceError::StoreDamaged(_))));
     }
 
     #[test]
-    fn setting_the_clock_back_does_not_lock_out_for_ever() {
+    fn setting_the_clock_ahead_or_back_and_restarting_saves_no_wait() {
         let folder = tempfile::tempdir().unwrap();
         let keys = keys();
         Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
-        let mut vault = Vault::read(folder.path()).unwrap().unwrap();
-        let year = 365 * 24 * 3_600_000;
-        for _ in 0..2 {
-            assert!(vault.open(&keys, "000000", year).is_err());
+        let again = || Vault::read(folder.path()).unwrap().unwrap();
+        let (year, uptime) = (365 * 24 * 3_600_000, 50_000_000);
+        let mut moment = Moment { now: year, uptime };
+        // The ninth wrong one costs an hour.
+        for _ in 0..9 {
+            moment.uptime += again().wait(moment);
+            assert!(matches!(again().open(&keys, "000000", moment), Err(DeviceError::WrongPin { .. })));
         }
-        assert_eq!(vault.retry_at(0), Some(2_000));
+        let refused = |moment: Moment, left: Millis| {
+            let Err(DeviceError::TooManyAttempts { retry_at }) = again().open(&keys, "274913", moment) else {
+                panic!("it was let in at {moment:?}");
+            };
+            assert_eq!(retry_at, Some(moment.now + left), "{moment:?}");
+        };
+        let end = moment.uptime + 3_600_000;
+        for now in [0, year, 2 * year, 100 * year] {
+            refused(Moment { now, uptime: end - 1 }, 1);
+        }
+        // After a restart the whole wait begins again, however late the calendar says it is.
+        refused(Moment { now: 100 * year, uptime: 20_000 }, 3_580_000);
+        assert!(again().open(&keys, "274913", Moment { now: 0, uptime: 3_600_000 }).is_ok());
     }
 
     #[test]
@@ -429,10 +472,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Vault::create(folder.path(), &keys(), user(), DEVICE, "274913").unwrap();
         let mut vault = Vault::read(folder.path()).unwrap().unwrap();
-        assert!(matches!(vault.open(&keys(), "274913", 0), Err(DeviceError::KeyMissing)));
+        assert!(matches!(vault.open(&keys(), "274913", at(0)), Err(DeviceError::KeyMissing)));
         let other = keys();
         other.put(&vault.document.id.to_string(), &[1; 32]).unwrap();
-        assert!(matches!(vault.open(&other, "274913", 0), Err(DeviceError::KeyMissing)));
+        assert!(matches!(vault.open(&other, "274913", at(0)), Err(DeviceError::KeyMissing)));
         assert_eq!(Vault::read(folder.path()).unwrap().unwrap().document.failed, 0);
     }
 

@@ -150,6 +150,8 @@ pub trait PeopleStore: Send + Sync {
     /// Disables a user; `false` if there is no such user. Their sessions stay, so that devices which
     /// are out of reach now can still deliver; what else they open is decided with each request.
     async fn disable_user(&self, username: &str, now: Millis) -> Result<bool>;
+    /// Whose device this is; `None` when it never enrolled.
+    async fn device_owner(&self, device: DeviceId) -> Result<Option<UserId>>;
     /// Opens a session and enrols its device.
     async fn open_session(&self, session: NewSession) -> Result<Opened>;
     /// Exchanges a refresh token.

@@ -93,6 +93,8 @@ commands! {
     SyncNow = "sync_now": () => SyncView;
     /// The sync log as text without personal data.
     GetSyncLog = "sync_log": () => String;
+    /// What was not sent, as an encrypted file for branch staff to import at the server.
+    ExportUnsent = "export_unsent": ExportRequest => ExportFile;
     /// The active model and its history.
     GetModel = "model": () => ModelView;
     /// Changes settings.
@@ -166,8 +168,10 @@ error_codes! {
     StoreDamaged = "store-damaged",
     /// The store was written by a newer version of the app.
     StoreTooNew = "store-too-new",
-    /// No space left, or not writable.
+    /// No space left.
     StorageFull = "storage-full",
+    /// The data's folder or file cannot be written.
+    StorageReadOnly = "storage-read-only",
     /// The store is locked: unlock first.
     Locked = "locked",
     /// Not here any more.
@@ -900,6 +904,49 @@ pub struct SyncLogEntry {
     pub received: u64,
     /// How it ended; absent when well.
     pub error: Option<SyncError>,
+}
+
+/// See [`ExportUnsent`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportRequest {
+    /// Who can open it.
+    pub sealed_for: SealedFor,
+}
+
+/// Who can open an export.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "sealed_for", rename_all = "snake_case")]
+pub enum SealedFor {
+    /// Whoever holds the private part of the institution's key.
+    Key {
+        /// The public part: `age1...`.
+        key: String,
+    },
+    /// Whoever knows the words.
+    Passphrase {
+        /// 12 characters or more.
+        passphrase: String,
+    },
+}
+
+impl std::fmt::Debug for SealedFor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SealedFor::Key { .. } => "SealedFor::Key",
+            SealedFor::Passphrase { .. } => "SealedFor::Passphrase(..)",
+        })
+    }
+}
+
+/// What was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportFile {
+    /// What to call the file.
+    pub name: String,
+    /// How many events are in it.
+    pub events: u64,
+    /// The file: age, as ASCII text.
+    pub text: String,
 }
 
 /// The active model and its history.

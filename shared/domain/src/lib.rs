@@ -5,6 +5,7 @@
 //! I/O here, no clock and no random number: times and identifiers come in as arguments.
 //!
 //! - [`event`]: what happened, sealed into a hash chain per device.
+//! - [`export`]: what a device brings out of its store when it cannot send it.
 //! - [`hlc`]: the hybrid logical clock that orders writes.
 //! - [`record`]: what events add up to: clients and assessments, joined as CRDTs.
 //! - [`client`]: what is known of a client, how it is checked and compared.
@@ -15,6 +16,7 @@
 pub mod api;
 pub mod client;
 pub mod event;
+pub mod export;
 pub mod gateway;
 pub mod hlc;
 pub mod ids;

@@ -79,11 +79,13 @@ pub(crate) fn append(db: &Connection, identity: &Identity, body: EventBody, now:
         sealed.event.body.client().to_string(),
         key_text(&key),
     ))?;
+    crate::fail::point("capture.event");
     let record = project::load(db, &key)?;
     let record = record::fold(record, &sealed.event, identity.user.role.rank())
         .map_err(|error| DeviceError::Internal(format!("an event of this device does not fold: {error}")))?;
     project::save(db, &record)?;
     meta::set(db, &meta::CLOCK, &clock.last())?;
+    crate::fail::point("capture.folded");
     Ok(sealed.event)
 }
 
@@ -149,6 +151,20 @@ pub(crate) fn batch(db: &Connection) -> Result<Vec<Box<RawValue>>> {
     Ok(batch)
 }
 
+/// Everything from the first event that waits on.
+pub(crate) fn unsent(db: &Connection) -> Result<Vec<Box<RawValue>>> {
+    let mut statement = db.prepare_cached(
+        "SELECT text FROM events
+         WHERE seq >= (SELECT min(seq) FROM events WHERE status = 0) ORDER BY seq",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(RawValue::from_string(row.get(0)?)?);
+    }
+    Ok(events)
+}
+
 /// Notes what became of a batch and the receipt for it.
 ///
 /// # Errors
@@ -175,7 +191,9 @@ pub(crate) fn acknowledge(
         };
         statement.execute((result.seq as i64, status, detail))?;
     }
-    meta::set(db, &meta::RECEIPT, receipt)
+    meta::set(db, &meta::RECEIPT, receipt)?;
+    crate::fail::point("push.noted");
+    Ok(())
 }
 
 /// What waits or was put aside, oldest first.

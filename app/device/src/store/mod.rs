@@ -25,8 +25,10 @@ use zeroize::Zeroizing;
 
 /// The store's file in the user's folder.
 pub(crate) const FILE: &str = "store.db";
+/// Of every page, as SQLCipher makes them.
+pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Each entry leads from the schema of its index to the next.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 /// What is kept of the file in memory by each connection, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 
@@ -57,6 +59,10 @@ impl Store {
         if mode == OpenMode::Existing && !path.is_file() {
             return Err(DeviceError::StoreDamaged(format!("{FILE} is not there")));
         }
+        // SQLite takes a file without a whole page for a new database.
+        if mode == OpenMode::Existing && std::fs::metadata(&path)?.len() < PAGE_BYTES {
+            return Err(DeviceError::StoreDamaged(format!("{FILE} is empty or cut off")));
+        }
         if mode == OpenMode::Create && path.exists() {
             return Err(DeviceError::Internal(format!("{FILE} is there already")));
         }
@@ -76,7 +82,9 @@ impl Store {
         let mut writer = lock(&self.writer);
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
+        crate::fail::point("write.before-commit");
         transaction.commit()?;
+        crate::fail::point("write.committed");
         Ok(result)
     }
 
@@ -85,6 +93,12 @@ impl Store {
         let mut reader = lock(&self.reader);
         let transaction = reader.transaction()?;
         work(&transaction)
+    }
+
+    /// Runs statements that a transaction does not take.
+    #[cfg(test)]
+    pub(crate) fn write_outside(&self, sql: &str) {
+        lock(&self.writer).execute_batch(sql).unwrap();
     }
 
     /// Makes all projections again from records and events.
@@ -101,7 +115,8 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn connect(path: &Path, key: &StoreKey, mode: OpenMode) -> Result<Connection> {
+/// One connection with the key.
+pub(crate) fn connect(path: &Path, key: &StoreKey, mode: OpenMode) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if mode == OpenMode::Create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;

@@ -52,6 +52,7 @@ pub(crate) fn activate(db: &Connection, model: &Model, bytes: &[u8], now: Millis
     insert(db, model, bytes)?;
     db.prepare_cached("UPDATE models SET state = 'active', activated_at = ?2 WHERE sha256 = ?1")?
         .execute((model.sha256(), now))?;
+    crate::fail::point("model.activating");
     record_update(
         db,
         &ModelUpdate {

@@ -151,6 +151,25 @@ pub(crate) fn remove(db: &Connection, key: &RecordKey) -> Result<()> {
     Ok(())
 }
 
+/// What the projections hold: every row of each as text, in an order that does not depend on how
+/// they were made.
+pub(crate) fn contents(db: &Connection) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for sql in [
+        "SELECT json_array(id, name, name_key, document, document_key, phone, phone_key, place, officer, conflict)
+         FROM clients ORDER BY id",
+        "SELECT json_array(c.id, w.name, w.document, w.phone, w.place)
+         FROM clients_words w JOIN clients c ON c.n = w.rowid ORDER BY c.id",
+        "SELECT json_array(id, client, officer, hlc, at, risk_group, probability, model_version, model_sha256,
+         decision, rank, overridden, mismatch) FROM assessments ORDER BY id",
+    ] {
+        let mut statement = db.prepare(sql)?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        found.extend(rows.collect::<std::result::Result<Vec<_>, _>>()?);
+    }
+    Ok(found)
+}
+
 /// Makes all projections again: this device's events folded into the records once more (which
 /// changes nothing when all is well), then every record's row.
 pub(crate) fn rebuild(db: &Connection) -> Result<()> {

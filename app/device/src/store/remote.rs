@@ -42,7 +42,9 @@ pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Pulled, now: Mi
     }
     purge(db)?;
     meta::set(db, &meta::CLOCK, &clock.last())?;
-    meta::set(db, &meta::CURSOR, &page.cursor)
+    meta::set(db, &meta::CURSOR, &page.cursor)?;
+    crate::fail::point("pull.applied");
+    Ok(())
 }
 
 fn unpurge(db: &Connection, key: &RecordKey) -> Result<()> {

@@ -54,6 +54,7 @@ async fn newer(session: &Arc<Session>, server: &Server, manifest: ModelManifest)
     let version = manifest.version;
     let bytes =
         with_token(session, server, |token| async move { server.bundle(&token, version).await }).await?;
+    crate::fail::point("model.fetched");
     match checked(session, &manifest.sha256, bytes).await? {
         Err((reason, detail)) => refuse(session, manifest, reason, detail).await,
         Ok((model, _)) if (model.id(), model.version()) != (manifest.id.as_str(), manifest.version) => {

@@ -97,6 +97,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             return Ok(());
         }
         session.board.set_state(SyncState::Sending { done: stats.sent.min(total), total });
+        crate::fail::point("push.sending");
         let push = Arc::new(Push { events, device_ms: session.now() });
         let ask = |token: String| {
             let push = push.clone();
@@ -126,6 +127,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             }
             other => other?,
         };
+        crate::fail::point("push.answered");
         let acknowledged = session
             .blocking(move |session| {
                 let identity = session.identity();
@@ -165,6 +167,7 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
         let (page, unread) =
             with_token(session, server, |token| async move { server.pull(&token, cursor, PAGE).await })
                 .await?;
+        crate::fail::point("pull.received");
         if page.more && page.cursor <= cursor {
             return Err(DeviceError::Server("its pages do not go on".into()));
         }

@@ -1,5 +1,6 @@
 //! The app without a network: everything that an officer does between two syncs.
 
+mod damage;
 mod flow;
 mod search;
 mod store;
@@ -114,7 +115,11 @@ fn app(folder: &Path, keys: &KeyStore, now: &Arc<AtomicI64>) -> App {
         device_name: "test".into(),
         platform: "linux".into(),
         version: "0.0.0".into(),
-        clock: WallClock::new(move || now.load(Ordering::SeqCst)),
+        clock: WallClock::new({
+            let now = now.clone();
+            move || now.load(Ordering::SeqCst)
+        })
+        .with_uptime(move || now.load(Ordering::SeqCst)),
     })
 }
 

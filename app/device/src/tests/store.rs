@@ -2,28 +2,10 @@
 
 use super::*;
 use crate::store::{FILE, OpenMode, Store, chain, drafts, meta, project, remote};
-use rusqlite::Connection;
 use vereda_domain::api::{Change, EventOutcome, EventResult, Pulled, Receipt};
 use vereda_domain::event::{ChainHead, Event, Hash};
 use vereda_domain::hlc::Hlc;
 use vereda_domain::record::{Record, RecordKey, Write};
-
-/// Every row of every projection as text.
-fn projections(db: &Connection) -> Vec<String> {
-    let mut rows = Vec::new();
-    for sql in [
-        "SELECT json_array(id, name, name_key, document, document_key, phone, phone_key, place, officer, conflict)
-         FROM clients ORDER BY id",
-        "SELECT json_array(c.id, w.name, w.document, w.phone, w.place)
-         FROM clients_words w JOIN clients c ON c.n = w.rowid ORDER BY c.id",
-        "SELECT json_array(id, client, officer, hlc, at, risk_group, probability, model_version, model_sha256,
-         decision, rank, overridden, mismatch) FROM assessments ORDER BY id",
-    ] {
-        let mut statement = db.prepare(sql).unwrap();
-        rows.extend(statement.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap));
-    }
-    rows
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn projections_made_again_are_the_same() {
@@ -43,15 +25,15 @@ async fn projections_made_again_are_the_same() {
         let fields = [(ClientField::Name, format!("Ana {n}"))].into();
         app.edit_client(EditClientRequest { client: client.row.id, fields }).await.unwrap();
     }
-    let before = session.store.read(|db| Ok(projections(db))).unwrap();
+    let before = session.store.read(project::contents).unwrap();
     assert_eq!(before.len(), 15);
     session
         .store
         .write(|db| Ok(db.execute_batch("UPDATE clients SET name = 'x'; DELETE FROM assessments")?))
         .unwrap();
-    assert_ne!(session.store.read(|db| Ok(projections(db))).unwrap(), before);
+    assert_ne!(session.store.read(project::contents).unwrap(), before);
     session.store.rebuild().unwrap();
-    assert_eq!(session.store.read(|db| Ok(projections(db))).unwrap(), before);
+    assert_eq!(session.store.read(project::contents).unwrap(), before);
 }
 
 #[test]

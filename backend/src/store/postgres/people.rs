@@ -87,6 +87,14 @@ impl PeopleStore for PostgresStore {
         user_in(&t, id).await
     }
 
+    async fn device_owner(&self, device: DeviceId) -> Result<Option<UserId>> {
+        let doing = "find a device";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let row = first(&t, doing, "SELECT \"user\" FROM devices WHERE id = $1", &[&device.0]).await?;
+        row.as_ref().map(|row| get(row, 0).map(UserId)).transpose()
+    }
+
     async fn users(&self) -> Result<Vec<UserRow>> {
         let doing = "list users";
         let mut client = self.client().await?;

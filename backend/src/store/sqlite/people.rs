@@ -67,6 +67,16 @@ impl PeopleStore for SqliteStore {
         self.read("find a user", move |t| user_in(t, id)).await
     }
 
+    async fn device_owner(&self, device: DeviceId) -> Result<Option<UserId>> {
+        let doing = "find a device";
+        self.read(doing, move |t| {
+            first(t, doing, "SELECT user FROM devices WHERE id = ?1", [device.0], |row| {
+                Ok(UserId(row.get(0).map_err(|e| database(doing, e))?))
+            })
+        })
+        .await
+    }
+
     async fn users(&self) -> Result<Vec<UserRow>> {
         self.read("list users", |t| {
             let sql = format!(

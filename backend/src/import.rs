@@ -1,0 +1,151 @@
+//! Taking in what a device could not send: an encrypted export (see `vereda_domain::export`) goes
+//! through the same judgement as a push, under the device's own chain.
+//!
+//! Whoever may run this on the server's machine vouches for where the file comes from. What it says
+//! still has to follow from what the server holds of that chain, and the user it names has to be the
+//! device's. A disabled user's work is taken in too.
+
+use crate::clock::now_ms;
+use crate::error::ServerError;
+use crate::http::Shared;
+use crate::sync::{PushError, Pusher};
+use age::secrecy::SecretString;
+use vereda_domain::api::{EventOutcome, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, Push, Receipt};
+use vereda_domain::export::{ExportError, read};
+use vereda_domain::{DeviceId, UserId};
+
+/// The most that a passphrase's file may ask for: 2 to this many rounds, 512 MiB.
+const MAX_WORK_FACTOR: u8 = 19;
+
+/// What opens an export.
+pub enum Key {
+    /// The private part of the institution's key: `AGE-SECRET-KEY-1...`, as a file of `age-keygen` or
+    /// of [`new_key`] has it.
+    Identity(String),
+    /// The words that it was sealed with.
+    Passphrase(String),
+}
+
+/// Why an export is not taken in. What came before the event named is.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The key does not open it, or it is damaged.
+    #[error("the file does not open with this key: {0}")]
+    Sealed(String),
+    /// No key at all.
+    #[error("the key file has no line that begins with AGE-SECRET-KEY-1")]
+    NoKey,
+    /// It does not hold what it must.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Not a device of this server, or not of that user.
+    #[error("device {device} is not enrolled here for user {user}; import it at the server where it is")]
+    ForeignDevice {
+        /// The device.
+        device: DeviceId,
+        /// The user.
+        user: UserId,
+    },
+    /// The server holds another chain, or events before these are missing.
+    #[error("the events do not continue what the server holds: {0}; nothing more of the file was taken in")]
+    Chain(String),
+    /// The server failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// What became of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Events that are applied, now or before.
+    pub stored: u64,
+    /// Events kept aside, with their place in the chain and why.
+    pub quarantined: Vec<(u64, String)>,
+    /// What the server holds of the chain now; absent when the file held no event.
+    pub receipt: Option<Receipt>,
+}
+
+/// A new key of the institution: the private part and the public one.
+pub fn new_key() -> (SecretString, String) {
+    let identity = age::x25519::Identity::generate();
+    (identity.to_string(), identity.to_public().to_string())
+}
+
+/// Takes an export in. The same file again changes nothing.
+///
+/// # Errors
+/// See [`ImportError`].
+pub async fn import(app: &Shared, sealed: Vec<u8>, key: Key) -> Result<Imported, ImportError> {
+    // Stretching a passphrase takes its time.
+    let text = tokio::task::spawn_blocking(move || open(&sealed, key))
+        .await
+        .map_err(|error| ImportError::Sealed(error.to_string()))??;
+    let (header, events) = read(&text)?;
+    let foreign = || ImportError::ForeignDevice { device: header.device, user: header.user };
+    let owner = app.store.device_owner(header.device).await.map_err(ServerError::from)?;
+    let user = app.store.user(header.user).await.map_err(ServerError::from)?;
+    let (Some(user), true) = (user, owner == Some(header.user)) else { return Err(foreign()) };
+    let branch = user.branch.as_ref().ok_or_else(foreign)?.id;
+    let pusher = Pusher { user: user.id, role: user.role, branch, device: header.device };
+
+    let mut imported = Imported { stored: 0, quarantined: Vec::new(), receipt: None };
+    let mut events = events.into_iter().peekable();
+    while events.peek().is_some() {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(event) =
+            events.next_if(|event| batch.is_empty() || bytes + event.get().len() < MAX_PUSH_BYTES)
+        {
+            bytes += event.get().len();
+            batch.push(event);
+            if batch.len() == MAX_PUSH_EVENTS {
+                break;
+            }
+        }
+        // How far off the device's clock was when it wrote the file cannot be told from here.
+        let push = Push { events: batch, device_ms: now_ms() };
+        let pushed = app.sync.push(pusher, push).await.map_err(refused)?;
+        for result in pushed.results {
+            match result.outcome {
+                EventOutcome::Quarantined { reason, detail } => {
+                    imported.quarantined.push((result.seq, format!("{reason:?}: {detail}")));
+                }
+                _ => imported.stored += 1,
+            }
+        }
+        imported.receipt = Some(pushed.receipt);
+    }
+    tracing::info!(device = %header.device, stored = imported.stored, "an export was imported");
+    Ok(imported)
+}
+
+fn open(sealed: &[u8], key: Key) -> Result<String, ImportError> {
+    let opened = match key {
+        Key::Identity(text) => {
+            let line = text.lines().find(|line| line.starts_with("AGE-SECRET-KEY-1"));
+            let identity: age::x25519::Identity =
+                line.ok_or(ImportError::NoKey)?.trim().parse().map_err(|_| ImportError::NoKey)?;
+            age::decrypt(&identity, sealed)
+        }
+        Key::Passphrase(words) => {
+            let mut identity = age::scrypt::Identity::new(SecretString::from(words));
+            identity.set_max_work_factor(MAX_WORK_FACTOR);
+            age::decrypt(&identity, sealed)
+        }
+    };
+    let bytes = opened.map_err(|error| ImportError::Sealed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| ExportError::Malformed("it is not text".into()).into())
+}
+
+fn refused(error: PushError) -> ImportError {
+    match error {
+        PushError::Server(error) => ImportError::Server(error),
+        PushError::Gap { resume } => ImportError::Chain(format!(
+            "the server holds them up to {} and the file begins later",
+            resume.seq
+        )),
+        PushError::Fork { seq, .. } => {
+            ImportError::Chain(format!("event {seq} is stored with other content"))
+        }
+        other => ImportError::Chain(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,100 @@
+//! What a device brings out of its store when it cannot send it: the events that the server has not
+//! acknowledged, as text, before it is encrypted.
+//!
+//! The first line is a [`Header`]; each line after it is one event, exactly as the device hashed it.
+
+use crate::event::{Hash, Header as EventHeader};
+use crate::{BranchId, DeviceId, Millis, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The format that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Whose chain the events stand in.
+    pub device: DeviceId,
+    /// Who worked on it.
+    pub user: UserId,
+    /// For which branch.
+    pub branch: BranchId,
+    /// When it was written, by the device's clock.
+    pub at: Millis,
+    /// How many events follow.
+    pub events: u64,
+}
+
+/// Why an export cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// Not the text of an export, or cut off.
+    #[error("the export cannot be read: {0}; write it again on the device")]
+    Malformed(String),
+    /// Of another format.
+    #[error("the export has format {found} and this program reads {FORMAT}; use the newer program")]
+    Format {
+        /// The one found.
+        found: u32,
+    },
+    /// Its events do not follow from each other.
+    #[error("event {seq} of the export does not follow from the one before it; write it again on the device")]
+    Broken {
+        /// The event's place in the chain.
+        seq: u64,
+    },
+}
+
+/// The text of an export.
+///
+/// # Errors
+/// When the header cannot be written as JSON, which does not happen.
+pub fn write(header: &Header, events: &[Box<RawValue>]) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string(header)?;
+    text.push('\n');
+    for event in events {
+        text.push_str(event.get());
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Reads an export and checks that its events follow from each other in the chain it names.
+///
+/// # Errors
+/// See [`ExportError`].
+pub fn read(text: &str) -> Result<(Header, Vec<Box<RawValue>>), ExportError> {
+    // Parsers' messages may quote values: only the line and the kind of error are said.
+    let malformed = |line: usize, error: &serde_json::Error| {
+        ExportError::Malformed(format!("line {line}: {:?}", error.classify()))
+    };
+    let mut lines = text.lines();
+    let first = lines.next().ok_or_else(|| ExportError::Malformed("it is empty".into()))?;
+    let header: Header = serde_json::from_str(first).map_err(|e| malformed(1, &e))?;
+    if header.format != FORMAT {
+        return Err(ExportError::Format { found: header.format });
+    }
+    let mut events = Vec::new();
+    let mut last: Option<(u64, Hash)> = None;
+    for (index, line) in lines.enumerate() {
+        let event: EventHeader = serde_json::from_str(line).map_err(|e| malformed(index + 2, &e))?;
+        let follows =
+            last.is_none_or(|(seq, hash)| seq.checked_add(1) == Some(event.seq) && hash == event.prev);
+        if !follows || event.device != header.device {
+            return Err(ExportError::Broken { seq: event.seq });
+        }
+        last = Some((event.seq, Hash::of(line.as_bytes())));
+        events.push(RawValue::from_string(line.to_owned()).map_err(|e| malformed(index + 2, &e))?);
+    }
+    if u64::try_from(events.len()).ok() != Some(header.events) {
+        return Err(ExportError::Malformed(format!(
+            "{} of {} events are in it",
+            events.len(),
+            header.events
+        )));
+    }
+    Ok((header, events))
+}
