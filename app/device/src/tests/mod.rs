@@ -72,6 +72,7 @@ impl Device {
             user: user.clone(),
             colleagues: Vec::new(),
             server_ms: START,
+            escrow: None,
         };
         self.app.create(&identity, &session, PIN).unwrap()
     }

@@ -116,6 +116,7 @@ fn an_unfinished_enrolment_leaves_nothing_and_an_unknown_folder_is_not_written_o
         user: officer,
         colleagues: Vec::new(),
         server_ms: 0,
+        escrow: None,
     };
     assert!(is_damaged(device.app.create(&identity, &session, PIN)));
     assert_eq!(std::fs::read(folder.join(FILE)).unwrap(), b"work");
