@@ -179,6 +179,7 @@ impl App {
             http: inner.http()?,
             board: inner.board.clone(),
             clock: inner.config.clock.clone(),
+            version: inner.config.version.clone(),
             device_name: inner.config.device_name.clone(),
             platform: inner.config.platform.clone(),
         };

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
-use crate::store::{assess, chain, client, drafts, log, meta, models, portfolio, project, review};
+use crate::store::{assess, chain, client, drafts, log, meta, models, portfolio, project, remote, review};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -390,6 +390,7 @@ fn sync_view(session: &Session) -> Result<SyncView> {
             last_error: meta::get(db, &meta::LAST_ERROR)?,
             server: identity.server.clone(),
             device: identity.device.to_string(),
+            unread: remote::unread(db)?,
             log: log::latest(db, SYNC_RUNS)?,
         })
     })

@@ -68,6 +68,10 @@ pub(crate) const REFRESH_TOKEN: Key<String> = Key::new("refresh_token");
 pub(crate) const CLOCK: Key<vereda_domain::hlc::Hlc> = Key::new("clock");
 pub(crate) const CURSOR: Key<u64> = Key::new("cursor");
 pub(crate) const RECEIPT: Key<Receipt> = Key::new("receipt");
+/// Under which this device goes on, since its chain forked: made before the server is asked.
+pub(crate) const NEXT_DEVICE: Key<DeviceId> = Key::new("next_device");
+/// The app's version that last tried what could not be read.
+pub(crate) const TRIED_BY: Key<String> = Key::new("tried_by");
 pub(crate) const DRIFT_MS: Key<Millis> = Key::new("drift_ms");
 pub(crate) const DONE_AT: Key<Millis> = Key::new("done_at");
 pub(crate) const LAST_ERROR: Key<SyncError> = Key::new("last_error");
