@@ -45,6 +45,13 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// List and revoke devices.
+    Device {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        command: DeviceCommand,
+    },
     /// Take in what a device could not send: a file that its app or `vereda-device export` wrote.
     ImportEvents {
         #[command(flatten)]
@@ -112,6 +119,17 @@ enum UserCommand {
 }
 
 #[derive(Subcommand)]
+enum DeviceCommand {
+    /// List every device: id, owner, name, last seen, clock drift, state.
+    List,
+    /// End a device's access. What was captured on it is still taken in.
+    Revoke {
+        /// Its id, as `device list` prints it.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
 enum BranchCommand {
     /// Add a branch.
     Add {
@@ -172,6 +190,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::User { file, command } => user(&people(&file).await?, command).await?,
         Command::Branch { file, command } => branch(&people(&file).await?, command).await?,
+        Command::Device { file, command } => device(&people(&file).await?, command).await?,
         Command::Model { file, command: ModelCommand::Publish { bundle } } => {
             let app = server::open(Config::load(file.config.as_deref())?).await?;
             let bytes = std::fs::read(&bundle).map_err(|source| ServerError::File {
@@ -269,6 +288,27 @@ fn first_line() -> std::io::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+async fn device(people: &People, command: DeviceCommand) -> anyhow::Result<()> {
+    match command {
+        DeviceCommand::List => {
+            for device in people.devices().await? {
+                let drift = device.drift_ms.map_or("-".to_owned(), |ms| format!("{ms} ms"));
+                let state = if device.revoked_at.is_some() { "revoked" } else { "active" };
+                println!(
+                    "{}\t{}\t{:?}\t{}\t{drift}\t{state}",
+                    device.id, device.user, device.name, device.seen_at
+                );
+            }
+        }
+        DeviceCommand::Revoke { id } => {
+            let id = id.parse().map_err(|_| anyhow::anyhow!("{id:?} is no device id; see `device list`"))?;
+            people.revoke_device(id).await?;
+            println!("revoked {id}");
+        }
+    }
+    Ok(())
 }
 
 async fn branch(people: &People, command: BranchCommand) -> anyhow::Result<()> {

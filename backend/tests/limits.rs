@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use vereda_domain::api::{MAX_PUSH_BYTES, ProblemCode};
+use vereda_domain::event::EventBody;
 
 #[tokio::test]
 async fn bodies_beyond_the_limit_are_refused_announced_or_not() {
@@ -56,6 +57,41 @@ async fn nothing_is_unpacked_so_a_bomb_stays_small() {
         let response = request.body(vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).send().await.unwrap();
         refused(response, 415, ProblemCode::UnsupportedMedia).await;
     }
+}
+
+#[tokio::test]
+async fn a_packed_push_is_taken_and_a_bomb_is_refused_small() {
+    let server = Server::with_model().await;
+    let mut device = server.device("officer").await;
+    let texts: Vec<String> =
+        (0..50).map(|_| device.event(EventBody::Assessed(Box::new(assessment(new_client())))).text).collect();
+    let plain = format!(r#"{{"events":[{}],"device_ms":1}}"#, texts.join(","));
+    let packed = zstd::bulk::compress(plain.as_bytes(), 3).unwrap();
+    assert!(packed.len() / 50 < 1000, "{} bytes an assessment", packed.len() / 50);
+    println!("{} bytes an assessment, {} before", packed.len() / 50, plain.len() / 50);
+    let send = async |body: Vec<u8>, encoding: &str| {
+        let request = device.caller.request(reqwest::Method::POST, "/api/sync/push");
+        let request = request.header("content-type", "application/json").header("content-encoding", encoding);
+        request.body(body).send().await.unwrap()
+    };
+    assert_eq!(send(packed.clone(), "zstd").await.status(), 200);
+    refused(send(packed.clone(), "gzip").await, 415, ProblemCode::UnsupportedMedia).await;
+    refused(send(packed.clone(), "zstd, zstd").await, 415, ProblemCode::UnsupportedMedia).await;
+    refused(send(packed[..packed.len() / 2].to_vec(), "zstd").await, 400, ProblemCode::BadRequest).await;
+    refused(send(b"not zstd".to_vec(), "zstd").await, 400, ProblemCode::BadRequest).await;
+    // A gigabyte of nothing in some kilobytes, with a small window and with one larger than allowed.
+    for window in [20, 27] {
+        use std::io::Write;
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(window).unwrap();
+        let nothing = vec![b' '; 1 << 20];
+        (0..1024).for_each(|_| encoder.write_all(&nothing).unwrap());
+        let bomb = encoder.finish().unwrap();
+        assert!(bomb.len() < 200_000);
+        let problem = problem(send(bomb, "zstd").await).await;
+        assert!(matches!(problem.status, 400 | 413), "{problem:?}");
+    }
+    assert_eq!(send(packed, "zstd").await.status(), 200, "and the server lives");
 }
 
 #[tokio::test]

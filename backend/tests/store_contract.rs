@@ -156,7 +156,8 @@ async fn enrol(store: &Arc<dyn Store>, user: &UserRow, token: u8) -> DeviceId {
 async fn open(store: &Arc<dyn Store>, user: &UserRow, device: Option<DeviceId>, token: u8) -> Opened {
     let device = device.map(|id| DeviceInfo { id, name: "d".into(), platform: "linux".into() });
     let (family, token) = (Uuid::now_v7(), Hash([token; 32]));
-    let session = NewSession { family, user: user.id, device, token, now: 1000, expires: 9000 };
+    let session =
+        NewSession { family, user: user.id, device, follows: None, token, now: 1000, expires: 9000 };
     store.open_session(session).await.unwrap()
 }
 
@@ -178,7 +179,7 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     };
     assert!(matches!(rotate(2, 9, 2000).await, Rotated::Unknown), "a refused session leaves no token");
     match rotate(1, 11, 2000).await {
-        Rotated::Exchanged { user, device: d, again: false } => {
+        Rotated::Exchanged { user, device: d, again: false, escrow: None } => {
             assert_eq!((user.id, d), (world.officer.id, Some(device)));
         }
         other => panic!("{other:?}"),
@@ -196,12 +197,33 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     assert!(store.disable_user("SOLA", 4000).await.unwrap());
     assert!(!store.disable_user("nobody", 4000).await.unwrap());
     assert!(store.user(gone.id).await.unwrap().unwrap().disabled);
-    // Exchanged for what is left of its time, so that what was captured before can be delivered.
-    match rotate(5, 51, 4001).await {
-        Rotated::Exchanged { user, again: false, .. } => assert!(user.disabled),
-        other => panic!("{other:?}"),
-    }
-    assert!(matches!(rotate(51, 52, 9000).await, Rotated::Unknown), "it does not go on for ever");
+    // Its device delivers what was captured, and that is not prolonged.
+    let escrow = rotate(5, 51, 4001).await;
+    assert!(matches!(escrow, Rotated::Exchanged { escrow: Some(Ended::UserDisabled), .. }), "{escrow:?}");
+    assert!(matches!(rotate(51, 52, 9001).await, Rotated::Unknown));
+    open(store, &world.officer, None, 6).await;
+    assert!(matches!(rotate(6, 61, 4001).await, Rotated::Exchanged { escrow: None, .. }));
+
+    let lost = enrol(store, &world.officer, 70).await;
+    assert!(store.revoke_device(lost, 5000).await.unwrap() && store.revoke_device(lost, 6000).await.unwrap());
+    assert!(!store.revoke_device(DeviceId(Uuid::now_v7()), 5000).await.unwrap());
+    let row = store.device(lost).await.unwrap().unwrap();
+    assert_eq!((row.user, row.revoked_at, row.events), (world.officer.id, Some(5000), 0));
+    let escrow = rotate(70, 71, 5001).await;
+    assert!(matches!(escrow, Rotated::Exchanged { escrow: Some(Ended::DeviceRevoked), .. }), "{escrow:?}");
+    assert_eq!(open(store, &world.officer, Some(lost), 72).await, Opened::DeviceRevoked);
+    // One that goes on from it is as revoked as it was.
+    let next = DeviceId(Uuid::now_v7());
+    let (family, token) = (Uuid::now_v7(), Hash([73; 32]));
+    let device = Some(DeviceInfo { id: next, name: "n".into(), platform: "linux".into() });
+    let user = world.officer.id;
+    let fork = NewSession { family, user, device, follows: Some(lost), token, now: 5002, expires: 9000 };
+    assert_eq!(store.open_session(fork).await.unwrap(), Opened::Opened);
+    let row = store.device(next).await.unwrap().unwrap();
+    assert_eq!((row.follows, row.revoked_at), (Some(lost), Some(5000)));
+    let listed = store.devices(world.officer.branch.as_ref().map(|b| b.id)).await.unwrap();
+    assert!(listed.iter().any(|d| d.id == next) && listed.iter().any(|d| d.id == lost));
+    assert!(store.devices(Some(BranchId(Uuid::now_v7()))).await.unwrap().is_empty());
 }
 
 fn captured(

@@ -6,11 +6,13 @@ mod common;
 use common::*;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use vereda_domain::api::{Change, ProblemCode, Pushed, QuarantineReason, Session};
+use vereda_domain::api::{
+    Change, DeviceInfo, ProblemCode, Pushed, QuarantineReason, Quarantined, SyncStatus,
+};
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{ChainHead, EventBody, Hash, OverrideCode, OverrideReason};
 use vereda_domain::record::{Record, RecordKey, Rescore};
-use vereda_domain::{ClientId, Decision};
+use vereda_domain::{ClientId, Decision, DeviceId};
 
 #[tokio::test]
 async fn the_whole_loop_from_capture_to_the_managers_decision() {
@@ -288,13 +290,164 @@ async fn a_disabled_officers_finished_work_is_taken_in_before_access_ends() {
     assert_eq!(head, ChainHead::EMPTY);
     assert!(stored(&officer.push(&[&event]).await));
     refused(officer.caller.get("/api/sync/pull").await, 401, ProblemCode::UserDisabled).await;
-    // Days later its access token has ended.
-    let again: Session = server.refresh(&officer.session.refresh_token).await.json().await.unwrap();
-    officer.caller.token = Some(again.access_token);
-    let event = officer.event(captured(new_client(), "Capturada sin red"));
-    assert!(stored(&officer.push(&[&event]).await));
-    refused(officer.caller.get("/api/sync/pull").await, 401, ProblemCode::UserDisabled).await;
+    // The access token ends: the next one delivers, and opens nothing else.
+    let later = officer.event(captured(new_client(), "Capturada sin red"));
+    let session = delivers_only(&server, &mut officer, ProblemCode::UserDisabled).await;
+    assert!(stored(&officer.push(&[&later]).await));
+    assert!(session.colleagues.is_empty());
     assert_eq!(records(server.device("manager").await.pull().await).len(), 2);
+}
+
+#[tokio::test]
+async fn a_revoked_device_delivers_what_was_captured_and_opens_nothing_else() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let event = officer.event(captured(new_client(), "Ya capturada"));
+    let path = format!("/api/devices/{}/revoke", officer.id);
+    let manager = server.caller("manager").await;
+    refused(server.caller("officer").await.post(&path, &json!({})).await, 403, ProblemCode::Forbidden).await;
+    let nobody = format!("/api/devices/{}/revoke", uuid::Uuid::nil());
+    refused(
+        manager.request(reqwest::Method::POST, &nobody).send().await.unwrap(),
+        404,
+        ProblemCode::NotFound,
+    )
+    .await;
+    let revoked = manager.request(reqwest::Method::POST, &path).send().await.unwrap();
+    assert_eq!(revoked.status(), 204);
+    refused(officer.caller.get("/api/sync/pull").await, 401, ProblemCode::DeviceRevoked).await;
+    delivers_only(&server, &mut officer, ProblemCode::DeviceRevoked).await;
+    assert!(stored(&officer.push(&[&event]).await));
+    refused(server.sign_in("officer", PASSWORD, Some(officer.id)).await, 401, ProblemCode::DeviceRevoked)
+        .await;
+    let devices: Vec<vereda_domain::api::Device> = manager.get("/api/devices").await.json().await.unwrap();
+    let device = devices.iter().find(|device| device.id == officer.id).unwrap();
+    assert!(device.revoked_at.is_some() && device.events == 1 && device.drift_ms.is_some());
+    // The user's other devices work on.
+    server.device("officer").await.pull().await;
+}
+
+/// Exchanges the refresh token and makes sure that what comes opens head and push and nothing else.
+async fn delivers_only<'s>(
+    server: &'s Server,
+    device: &mut Device<'s>,
+    why: ProblemCode,
+) -> vereda_domain::api::Session {
+    let answer = server.refresh(&device.session.refresh_token).await;
+    assert_eq!(answer.status(), 200);
+    let session: vereda_domain::api::Session = answer.json().await.unwrap();
+    assert_eq!(session.escrow, Some(why));
+    device.caller.token = Some(session.access_token.clone());
+    let head = device.caller.get("/api/sync/head").await;
+    assert_eq!(head.status(), 200);
+    for path in ["/api/sync/pull", "/api/sync/status", "/api/history", "/api/models", "/api/sync/quarantined"]
+    {
+        refused(device.caller.get(path).await, 401, why).await;
+    }
+    session
+}
+
+#[tokio::test]
+async fn a_device_set_back_to_a_backup_goes_on_under_a_new_identity() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let first = officer.event(captured(new_client(), "Primera"));
+    assert!(stored(&officer.push(&[&first]).await));
+    let next =
+        DeviceInfo { id: DeviceId(uuid::Uuid::now_v7()), name: "again".into(), platform: "linux".into() };
+    let answer = officer.caller.post("/api/sync/fork", &next).await;
+    assert_eq!(answer.status(), 200);
+    let session: vereda_domain::api::Session = answer.json().await.unwrap();
+    let old = officer.id;
+    officer.caller.token = Some(session.access_token);
+    let head: ChainHead = officer.caller.get("/api/sync/head").await.json().await.unwrap();
+    assert_eq!(head, ChainHead::EMPTY, "a chain of its own");
+    let manager = server.caller("manager").await;
+    let devices: Vec<vereda_domain::api::Device> = manager.get("/api/devices").await.json().await.unwrap();
+    assert_eq!(devices.iter().find(|d| d.id == next.id).unwrap().follows, Some(old));
+    assert_eq!(devices.iter().find(|d| d.id == old).unwrap().events, 1, "evidence");
+    // Somebody else's device cannot be gone on from under this id.
+    let mut other = server.device("manager").await;
+    refused(other.caller.post("/api/sync/fork", &next).await, 409, ProblemCode::Conflict).await;
+    other.pull().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_when_nothing_is_new_gets_a_few_bytes() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let event = officer.event(captured(new_client(), "Una"));
+    officer.push(&[&event]).await;
+    let status: SyncStatus = officer.caller.get("/api/sync/status").await.json().await.unwrap();
+    assert_eq!(status.head, officer.head);
+    let model = status.model.unwrap()[..8].to_owned();
+    let path = format!("/api/sync/status?seq={}&cursor={}&model={model}", status.head.seq, status.cursor);
+    let idle = officer.caller.get(&path).await;
+    assert_eq!(idle.status(), 204);
+    assert!(idle.headers()["vereda-ms"].to_str().unwrap().parse::<i64>().unwrap() > 0);
+    let sent: usize = format!("GET {path} HTTP/1.1\r\n").len()
+        + officer.caller.token.as_ref().unwrap().len()
+        + "host: 255.255.255.255:65535\r\nauthorization: Bearer \r\naccept: application/json\r\n\
+           accept-encoding: zstd\r\nuser-agent: vereda-device/0.1.0\r\n\r\n"
+            .len();
+    let got: usize = idle.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    assert!(sent + got < 1000, "{sent} + {got}");
+    for other in [
+        format!("seq=0&cursor={}&model={model}", status.cursor),
+        format!("seq=1&cursor=0&model={model}"),
+        format!("seq=1&cursor={}&model=x", status.cursor),
+    ] {
+        let answer = officer.caller.get(&format!("/api/sync/status?{other}")).await;
+        assert_eq!(answer.status(), 200, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_aside_is_listed_for_its_officer_and_the_branch() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let text = officer.raw(json!({"type": "outcome_observed", "what": 1}));
+    assert_eq!(officer.send(&[&text]).await.status(), 200);
+    let manager = server.caller("manager").await;
+    for caller in [&officer.caller, &manager] {
+        let kept: Vec<Quarantined> = caller.get("/api/sync/quarantined").await.json().await.unwrap();
+        let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+        assert_eq!((kept.device, kept.seq, kept.reason), (officer.id, 1, QuarantineReason::UnknownKind));
+    }
+    let other = server.caller("officer2").await;
+    let kept: Vec<Quarantined> = other.get("/api/sync/quarantined").await.json().await.unwrap();
+    assert!(kept.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_is_weighed_as_well_as_counted() {
+    let server = Server::with_model().await;
+    let mut officer = server.device("officer").await;
+    let client = new_client();
+    let mut pages = 0;
+    // Records grow with their history: 40 long ones are more than a page's weight.
+    for n in 0..40 {
+        let one = if n == 0 { client } else { new_client() };
+        let mut events = vec![officer.event(captured(one, "Larga"))];
+        for m in 0..80 {
+            let words = format!("Calle {m} {}", "larga ".repeat(30));
+            events.push(officer.event(edited(one, ClientField::Place, words.trim(), Vec::new())));
+        }
+        officer.push(&events.iter().collect::<Vec<_>>()).await;
+    }
+    let mut manager = server.device("manager").await;
+    let mut seen = 0;
+    loop {
+        let page = manager.pull_page(1000).await;
+        let bytes = serde_json::to_vec(&page.changes).unwrap().len();
+        assert!(bytes < 1_200_000, "{bytes}");
+        pages += 1;
+        seen += page.changes.len();
+        if !page.more {
+            break;
+        }
+    }
+    assert!(pages > 1 && seen == 40, "{pages} {seen}");
 }
 
 #[tokio::test]

@@ -179,9 +179,9 @@ impl App {
             http: inner.http()?,
             board: inner.board.clone(),
             clock: inner.config.clock.clone(),
+            version: inner.config.version.clone(),
             device_name: inner.config.device_name.clone(),
             platform: inner.config.platform.clone(),
-            version: inner.config.version.clone(),
         };
         let session = Arc::new(Session::new(parts, requests)?);
         if let Some(signed_in) = signed_in {

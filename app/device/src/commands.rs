@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
-use crate::store::{assess, chain, client, drafts, log, meta, models, portfolio, project, review};
+use crate::store::{assess, chain, client, drafts, log, meta, models, portfolio, project, remote, review};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -380,9 +380,9 @@ fn sync_view(session: &Session) -> Result<SyncView> {
             receipt: meta::get(db, &meta::RECEIPT)?,
             drift_ms: meta::get(db, &meta::DRIFT_MS)?,
             last_error: meta::get(db, &meta::LAST_ERROR)?,
-            unread: meta::get(db, &meta::UNREAD)?.map_or(0, |unread| unread.count),
             server: identity.server.clone(),
             device: identity.device.to_string(),
+            unread: remote::unread(db)?,
             log: log::latest(db, SYNC_RUNS)?,
         })
     })

@@ -94,11 +94,18 @@ pub enum DeviceError {
     #[error("{0}")]
     Forbidden(&'static str),
     /// A refusal by the server.
-    #[error("the server refused ({:?}, request {}): {}", .0.code, .0.request_id, .0.detail)]
+    // Not its detail: what a server says there may name somebody, and this goes into the log.
+    #[error("the server refused ({:?}, request {})", .0.code, .0.request_id)]
     Refused(Box<Problem>),
     /// An answer by the server that is none.
     #[error("the server failed: {0}")]
     Server(String),
+    /// Access has ended; what was captured was delivered before.
+    #[error("access has ended ({0:?}); everything captured here was delivered first")]
+    Ended(ProblemCode),
+    /// The server holds another chain of this device: it goes on under a new identity.
+    #[error("this device was set back to a backup: the server holds another event {0}")]
+    Forked(u64),
     /// The two chains differ.
     #[error("the server holds another history of this device: {0}; this device must be enrolled again")]
     ChainBroken(String),
@@ -150,13 +157,16 @@ impl DeviceError {
                 ProblemCode::WrongCredentials => ErrorCode::WrongCredentials,
                 ProblemCode::SessionRevoked | ProblemCode::Unauthenticated => ErrorCode::SessionExpired,
                 ProblemCode::UserDisabled => ErrorCode::UserDisabled,
+                ProblemCode::DeviceRevoked => ErrorCode::DeviceRevoked,
                 ProblemCode::Forbidden => ErrorCode::Forbidden,
                 ProblemCode::TooManyRequests => ErrorCode::TooManyAttempts,
                 ProblemCode::ChainGap => ErrorCode::ChainBroken,
                 _ => ErrorCode::ServerError,
             },
             DeviceError::Server(_) => ErrorCode::ServerError,
-            DeviceError::ChainBroken(_) => ErrorCode::ChainBroken,
+            DeviceError::Ended(ProblemCode::DeviceRevoked) => ErrorCode::DeviceRevoked,
+            DeviceError::Ended(_) => ErrorCode::UserDisabled,
+            DeviceError::ChainBroken(_) | DeviceError::Forked(_) => ErrorCode::ChainBroken,
             DeviceError::ClockOff { .. } => ErrorCode::ClockOff,
             DeviceError::ModelRefused(_) => ErrorCode::ModelRefused,
             DeviceError::InUse | DeviceError::Internal(_) => ErrorCode::Internal,

@@ -5,7 +5,7 @@ use crate::clock::WallClock;
 use crate::error::{DeviceError, Result};
 use crate::models::Models;
 use crate::store::meta::{self, Identity};
-use crate::store::{Store, chain};
+use crate::store::{Store, chain, fork};
 use crate::sync::http::Server;
 use crate::vault::Vault;
 use rusqlite::{Connection, Transaction};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
-use vereda_domain::api::{DeviceInfo, Session as ServerSession};
+use vereda_domain::api::{DeviceInfo, ProblemCode, Session as ServerSession};
 use vereda_domain::gateway::{Settings, SyncState};
 use vereda_domain::{DeviceId, Millis};
 
@@ -49,6 +49,8 @@ pub(crate) struct Session {
 struct Access {
     token: String,
     until: Instant,
+    /// Why it opens nothing but delivering, if so.
+    escrow: Option<ProblemCode>,
 }
 
 /// What a session is made from.
@@ -60,10 +62,10 @@ pub(crate) struct Parts {
     pub http: reqwest::Client,
     pub board: Arc<Board>,
     pub clock: WallClock,
-    pub device_name: String,
-    pub platform: String,
     /// Of the app.
     pub version: String,
+    pub device_name: String,
+    pub platform: String,
 }
 
 impl Session {
@@ -72,15 +74,18 @@ impl Session {
             .store
             .read(|db| meta::get(db, &meta::IDENTITY))?
             .ok_or_else(|| DeviceError::StoreDamaged("it does not say whose it is".into()))?;
+        // A cut between the store's new identity and the vault's.
+        let mut parts = parts;
+        parts.vault.set_device(identity.device)?;
         let session = Session {
             store: parts.store,
             models: Models::default(),
             board: parts.board,
             http: parts.http,
             settings: RwLock::new(parts.settings),
+            version: parts.version,
             device_name: parts.device_name,
             platform: parts.platform,
-            version: parts.version,
             identity: RwLock::new(Arc::new(identity)),
             vault: Mutex::new(parts.vault),
             access: tokio::sync::Mutex::new(None),
@@ -190,19 +195,72 @@ impl Session {
             self.read(|db| meta::get(db, &meta::REFRESH_TOKEN)).await?.ok_or(DeviceError::SessionExpired)?;
         let session = server.refresh(&refresh).await?;
         let token = session.access_token.clone();
-        let until = ends(session.expires_in_s);
+        let (until, escrow) = (ends(session.expires_in_s), session.escrow);
         crate::fail::point("session.renewed");
         self.keep(session).await?;
-        *access = Some(Access { token: token.clone(), until });
+        *access = Some(Access { token: token.clone(), until, escrow });
         Ok(token)
+    }
+
+    /// The token there is, if it still holds.
+    pub(crate) async fn token_at_hand(&self) -> Option<String> {
+        let access = self.access.lock().await;
+        access.as_ref().filter(|access| access.until > Instant::now()).map(|access| access.token.clone())
+    }
+
+    /// Why the session only delivers what was captured, if so.
+    pub(crate) async fn escrow(&self) -> Option<ProblemCode> {
+        self.access.lock().await.as_ref().and_then(|access| access.escrow)
+    }
+
+    /// Goes on under a new identity, since the server holds another chain of this device: what waits
+    /// is recorded again, and the old chain kept. The new id is on disk before the server hears of
+    /// it, so that a cut anywhere ends in the same identity.
+    pub(crate) async fn fork(self: &Arc<Self>, server: &Server) -> Result<()> {
+        let next = self
+            .write(|db| {
+                if let Some(next) = meta::get(db, &meta::NEXT_DEVICE)? {
+                    return Ok(next);
+                }
+                let next = DeviceId(uuid::Uuid::now_v7());
+                meta::set(db, &meta::NEXT_DEVICE, &next)?;
+                Ok(next)
+            })
+            .await?;
+        let token = self.access(server, None).await?;
+        let info = device_info(next, &self.device_name, &self.platform);
+        let session = server.fork(&token, &info).await?;
+        let mut access = self.access.lock().await;
+        let (token, until, escrow) =
+            (session.access_token.clone(), ends(session.expires_in_s), session.escrow);
+        self.blocking(move |this| {
+            let old = this.identity();
+            if session.user.id != old.me() {
+                return Err(DeviceError::Server("it answered with another user's session".into()));
+            }
+            let new = Identity::new(session.user.clone(), next, old.server.clone())?;
+            this.store.write(|db| {
+                fork::record_again(db, &old, &new)?;
+                keep(db, &new, &session)
+            })?;
+            this.vault.lock().unwrap_or_else(PoisonError::into_inner).set_device(next)?;
+            *this.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+            this.count()?;
+            this.board.bump();
+            Ok(())
+        })
+        .await?;
+        *access = Some(Access { token, until, escrow });
+        Ok(())
     }
 
     /// Takes over a session that a sign-in with the password gave.
     pub(crate) async fn signed_in(self: &Arc<Self>, session: ServerSession) -> Result<()> {
         let mut access = self.access.lock().await;
+        let escrow = session.escrow;
         let (token, until) = (session.access_token.clone(), ends(session.expires_in_s));
         self.keep(session).await?;
-        *access = Some(Access { token, until });
+        *access = Some(Access { token, until, escrow });
         Ok(())
     }
 
@@ -212,7 +270,7 @@ impl Session {
     pub(crate) fn begin_signed_in(&self, session: &ServerSession) -> Result<()> {
         self.take_over(session)?;
         let (token, until) = (session.access_token.clone(), ends(session.expires_in_s));
-        *self.access.blocking_lock() = Some(Access { token, until });
+        *self.access.blocking_lock() = Some(Access { token, until, escrow: session.escrow });
         Ok(())
     }
 

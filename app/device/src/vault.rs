@@ -89,7 +89,11 @@ struct Document {
     format: u32,
     id: Uuid,
     user: UserView,
+    /// The device that it was made for, to which the wrapped key is bound.
     device: DeviceId,
+    /// The device whose chain the store holds, if it went on under another identity since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    goes_on_as: Option<DeviceId>,
     kdf: Kdf,
     salt: String,
     /// Tells a lost platform secret from a wrong PIN; a hash of the secret alone.
@@ -133,6 +137,7 @@ impl Vault {
             id,
             user,
             device,
+            goes_on_as: None,
             kdf: KDF,
             salt: hex::encode(salt),
             secret_check: secret_check(secret.as_slice(), &id)?,
@@ -176,7 +181,7 @@ impl Vault {
 
     /// Whose chain its store holds.
     pub(crate) fn device(&self) -> DeviceId {
-        self.document.device
+        self.document.goes_on_as.unwrap_or(self.document.device)
     }
 
     /// Whether the key store has the secret that belongs to it. No attempt at the PIN.
@@ -270,6 +275,18 @@ impl Vault {
             return Ok(());
         }
         self.document.user = user.clone();
+        self.write()
+    }
+
+    /// Notes whose chain the store holds now.
+    pub(crate) fn set_device(&mut self, device: DeviceId) -> Result<()> {
+        if self.device() == device {
+            return Ok(());
+        }
+        if let Some(fresh) = Vault::read(&self.folder)? {
+            self.document = fresh.document;
+        }
+        self.document.goes_on_as = Some(device);
         self.write()
     }
 

@@ -205,9 +205,10 @@ async fn a_server_set_back_to_a_backup_gets_everything_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_set_back_to_a_backup_is_told_that_its_chain_is_broken() {
+async fn a_device_set_back_to_a_backup_goes_on_under_a_new_identity_and_loses_nothing() {
     let mut server = Server::start().await;
     let mut ana = Device::enrolled(&server, "ana").await;
+    let before = ana.app.sync().await.unwrap().device;
     ana.new_client("María Peña", "1").await;
     ana.synced().await;
     ana.restart().await;
@@ -244,10 +245,59 @@ async fn a_device_set_back_to_a_backup_is_told_that_its_chain_is_broken() {
     if view.line.state == (SyncState::Blocked { code: ErrorCode::SessionExpired }) {
         ana.app.sign_in_again(SignInAgainRequest { password: PASSWORD.into() }).await.unwrap();
     }
-    let view = ana.app.sync_now().await.unwrap();
-    assert_eq!(view.line.state, SyncState::Blocked { code: ErrorCode::ChainBroken });
-    // What was captured is still here, and still waits.
-    assert_eq!((view.line.waiting, ana.portfolio().await.total), (1, 2));
+    let view = ana.synced().await;
+    let device = view.device.clone();
+    assert_ne!(device, before, "a new identity");
+    assert_eq!((view.line.waiting, view.line.quarantined), (0, 0));
+    // What was captured after the backup was made, on both sides of it.
+    assert_eq!(ana.portfolio().await.total, 3);
+    let again = Device::enrolled(&server, "ana").await;
+    assert_eq!(again.portfolio().await.total, 3);
+    for (mine, theirs) in ana.portfolio().await.rows.iter().zip(&again.portfolio().await.rows) {
+        assert_eq!((&mine.name, mine.conflict), (&theirs.name, theirs.conflict));
+    }
+    // The PIN still opens it, and its work goes on in the new chain.
+    ana.restart().await;
+    ana.unlock().await;
+    ana.new_client("Una Más", "10").await;
+    let view = ana.synced().await;
+    assert_eq!((view.receipt.unwrap().seq, view.device), (2, device));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_of_a_user_disabled_while_offline_is_delivered_before_access_ends() {
+    let mut server = Server::start().await;
+    let mut ana = Device::enrolled(&server, "ana").await;
+    server.stop().await;
+    ana.new_client("María Peña", "1").await;
+    // After a restart there is no access token any more, as after a long time without a network.
+    ana.restart().await;
+    server.start_again().await;
+    server.running().people().disable_user("ana").await.unwrap();
+    ana.unlock().await;
+    ana.until(|line| line.waiting == 0).await;
+    ana.until(|line| line.state == SyncState::Blocked { code: ErrorCode::UserDisabled }).await;
+    let view = ana.app.sync().await.unwrap();
+    assert_eq!((view.receipt.unwrap().seq, view.last_error.unwrap().code), (1, ErrorCode::UserDisabled));
+    let marta = Device::enrolled(&server, "marta").await;
+    assert_eq!(marta.portfolio().await.total, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_on_a_revoked_device_is_delivered_before_access_ends() {
+    let mut server = Server::start().await;
+    let mut ana = Device::enrolled(&server, "ana").await;
+    let device = ana.app.sync().await.unwrap().device;
+    server.stop().await;
+    ana.new_client("María Peña", "1").await;
+    ana.restart().await;
+    server.start_again().await;
+    server.running().people().revoke_device(device.parse().unwrap()).await.unwrap();
+    ana.unlock().await;
+    ana.until(|line| line.waiting == 0).await;
+    ana.until(|line| line.state == SyncState::Blocked { code: ErrorCode::DeviceRevoked }).await;
+    let marta = Device::enrolled(&server, "marta").await;
+    assert_eq!(marta.portfolio().await.total, 1);
 }
 
 /// Waits until nobody has the store in this folder open any more.

@@ -187,13 +187,16 @@ async fn enrol(app: &Shared, user: &UserInfo) -> Result<DeviceId, ServerError> {
         user: user.id,
         device: Some(DeviceInfo { id, name: "Datos de ejemplo".into(), platform: "linux".into() }),
         // Nobody knows a token with this hash: the session exists for the device alone.
+        follows: None,
         token: Hash(crate::identity::keys::random()?),
         now,
         expires: now,
     };
     match app.store.open_session(session).await? {
         Opened::Opened => Ok(id),
-        Opened::DeviceOfAnother => Err(ServerError::People("the sample device is another user's".into())),
+        Opened::DeviceOfAnother | Opened::DeviceRevoked => {
+            Err(ServerError::People("the sample device is another user's, or revoked".into()))
+        }
     }
 }
 

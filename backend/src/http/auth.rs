@@ -1,12 +1,12 @@
 //! Sign-in, refresh, sign-out and the public keys.
 
 use super::body::{Json, field_error, one_of};
-use super::caller::user_disabled;
+use super::caller::{Caller, device_revoked, user_disabled};
 use super::problem::{ApiError, ApiResult};
 use super::{App, Shared};
 use crate::clock::now_ms;
 use crate::identity::tokens::Tokens;
-use crate::store::{NewSession, Opened, Rotated, Rotation, UserRow};
+use crate::store::{Ended, NewSession, Opened, Rotated, Rotation, UserRow};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use std::net::{IpAddr, SocketAddr};
@@ -35,16 +35,14 @@ pub async fn sign_in(
         family: Uuid::now_v7(),
         user: user.id,
         device: request.device,
+        follows: None,
         token: Tokens::refresh_hash(&refresh_token),
         now,
         expires: refresh_end(&app, now),
     };
-    if app.store.open_session(session).await? == Opened::DeviceOfAnother {
-        let detail = "This device was enrolled by another user: enrol it anew, with an id of its own.";
-        return Err(ApiError::new(ProblemCode::Conflict, detail));
-    }
+    opened(app.store.open_session(session).await?)?;
     tracing::info!(user = %user.id, device = device.map(|d| d.to_string()), "signed in");
-    session_of(&app, user, device, refresh_token).await.map(axum::Json)
+    session_of(&app, user, device, refresh_token, None).await.map(axum::Json)
 }
 
 /// A refresh token for the next session.
@@ -62,14 +60,14 @@ pub async fn refresh(
         grace_ms: seconds(app.config.tokens.refresh_grace_s),
     };
     match app.store.rotate(rotation).await? {
-        // A device that was out of reach when its user was disabled still delivers what it captured:
-        // the token opens `Access::Escrow` and nothing else, as long as the user is disabled.
-        Rotated::Exchanged { user, device: None, .. } if user.disabled => Err(user_disabled()),
-        Rotated::Exchanged { user, device, again } => {
+        Rotated::Exchanged { user, device, again, escrow } => {
             if again {
                 tracing::info!(user = %user.id, "a refresh was repeated within the grace time");
             }
-            session_of(&app, user, device, successor).await.map(axum::Json)
+            if let Some(why) = escrow {
+                tracing::info!(user = %user.id, ?why, "a session that only delivers what was captured");
+            }
+            session_of(&app, user, device, successor, escrow).await.map(axum::Json)
         }
         Rotated::Reused { user } => {
             app.metrics.refresh_reuse();
@@ -77,10 +75,57 @@ pub async fn refresh(
             Err(revoked())
         }
         Rotated::Revoked => Err(revoked()),
+        Rotated::Disabled => Err(user_disabled()),
         Rotated::Unknown => Err(ApiError::new(
             ProblemCode::Unauthenticated,
             "This refresh token is unknown or has ended: sign in again.",
         )),
+    }
+}
+
+/// A session for a device that was set back to a backup: it goes on under a new identity, and the
+/// chain that forked stays as it is.
+pub async fn fork(
+    State(app): State<Shared>,
+    caller: Caller,
+    Json(device): Json<DeviceInfo>,
+) -> ApiResult<axum::Json<Session>> {
+    check_device(&device)?;
+    let from = caller.device()?;
+    if device.id == from {
+        return Err(field_error("id", one_of(&["another id than the caller's device"])));
+    }
+    let user = app.store.user(caller.user).await?.ok_or_else(user_disabled)?;
+    let refresh_token = app.tokens.new_refresh()?;
+    let (now, id) = (now_ms(), device.id);
+    let session = NewSession {
+        family: Uuid::now_v7(),
+        user: user.id,
+        device: Some(device),
+        follows: Some(from),
+        token: Tokens::refresh_hash(&refresh_token),
+        now,
+        expires: refresh_end(&app, now),
+    };
+    opened(app.store.open_session(session).await?)?;
+    tracing::warn!(user = %user.id, device = %id, %from, "a chain forked; the device goes on under a new id");
+    let revoked = app.store.device(id).await?.is_some_and(|device| device.revoked_at.is_some());
+    let escrow = match (user.disabled, revoked) {
+        (true, _) => Some(Ended::UserDisabled),
+        (false, true) => Some(Ended::DeviceRevoked),
+        (false, false) => None,
+    };
+    session_of(&app, user, Some(id), refresh_token, escrow).await.map(axum::Json)
+}
+
+fn opened(opened: Opened) -> ApiResult<()> {
+    match opened {
+        Opened::Opened => Ok(()),
+        Opened::DeviceOfAnother => {
+            let detail = "This device was enrolled by another user: enrol it anew, with an id of its own.";
+            Err(ApiError::new(ProblemCode::Conflict, detail))
+        }
+        Opened::DeviceRevoked => Err(device_revoked()),
     }
 }
 
@@ -161,14 +206,15 @@ async fn session_of(
     user: UserRow,
     device: Option<DeviceId>,
     refresh_token: String,
+    escrow: Option<Ended>,
 ) -> ApiResult<Session> {
     let branch = user.branch.as_ref().map(|branch| branch.id);
     let colleagues = match branch {
-        Some(branch) => app.store.colleagues(branch).await?,
-        None => Vec::new(),
+        Some(branch) if escrow.is_none() => app.store.colleagues(branch).await?,
+        _ => Vec::new(),
     };
     Ok(Session {
-        access_token: app.tokens.issue(user.id, user.role, branch, device)?,
+        access_token: app.tokens.issue(user.id, user.role, branch, device, escrow.is_some())?,
         expires_in_s: app.tokens.access_s(),
         refresh_token,
         user: UserInfo {
@@ -180,6 +226,10 @@ async fn session_of(
         },
         colleagues,
         server_ms: now_ms(),
+        escrow: escrow.map(|why| match why {
+            Ended::UserDisabled => ProblemCode::UserDisabled,
+            Ended::DeviceRevoked => ProblemCode::DeviceRevoked,
+        }),
     })
 }
 

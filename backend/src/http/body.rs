@@ -28,6 +28,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
         is_json(&request)?;
+        if request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(unsupported("Send the body as it is, without Content-Encoding."));
+        }
         parse(&bytes(request).await?).map(Json)
     }
 }
@@ -41,22 +44,55 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
         is_json(&request)?;
-        bytes(request).await.map(JsonBytes)
+        let packed = is_packed(&request)?;
+        let limit = request.extensions().get::<BodyLimit>().map_or(0, |l| l.0);
+        let body = bytes(request).await?;
+        if packed { unpack(&body, limit).map(JsonBytes) } else { Ok(JsonBytes(body)) }
     }
 }
 
 fn is_json(request: &Request) -> ApiResult<()> {
-    let unsupported = |detail: &str| Err(ApiError::new(ProblemCode::UnsupportedMedia, detail));
     let media = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return unsupported("Send JSON, with Content-Type: application/json.");
-    }
-    // Nothing is unpacked here, so no small body can become a large one.
-    if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return unsupported("Send the body as it is, without Content-Encoding.");
+        return Err(unsupported("Send JSON, with Content-Type: application/json."));
     }
     Ok(())
+}
+
+fn unsupported(detail: &str) -> ApiError {
+    ApiError::new(ProblemCode::UnsupportedMedia, detail)
+}
+
+fn is_packed(request: &Request) -> ApiResult<bool> {
+    let encodings: Vec<_> = request.headers().get_all(header::CONTENT_ENCODING).iter().collect();
+    match encodings.as_slice() {
+        [] => Ok(false),
+        [one] if one.as_bytes().eq_ignore_ascii_case(b"zstd") => Ok(true),
+        _ => Err(unsupported("Send the body as it is, or packed once with zstd.")),
+    }
+}
+
+/// The largest window that a packed body may ask for, as a power of two: 8 MiB, what RFC 9659 allows.
+const WINDOW_LOG: u32 = 23;
+
+/// Unpacks zstd. Never holds more than the limit and one window, whatever the body would become.
+fn unpack(packed: &[u8], limit: usize) -> ApiResult<Vec<u8>> {
+    use std::io::Read;
+    let bad = |error: std::io::Error| {
+        let detail = "The body is not what zstd makes, or its window is larger than 8 MiB.";
+        ApiError::new(ProblemCode::BadRequest, detail).because(error)
+    };
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(bad)?;
+    decoder.window_log_max(WINDOW_LOG).map_err(bad)?;
+    let mut plain = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    decoder.take(most).read_to_end(&mut plain).map_err(bad)?;
+    if plain.len() > limit {
+        let detail = format!("The body must have at most {limit} bytes when it is unpacked.");
+        return Err(ApiError::new(ProblemCode::TooLarge, detail));
+    }
+    Ok(plain)
 }
 
 async fn bytes(request: Request) -> ApiResult<Vec<u8>> {

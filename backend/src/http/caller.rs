@@ -105,8 +105,15 @@ async fn identify(app: &Shared, headers: &axum::http::HeaderMap, escrow: bool) -
     let claims = app.tokens.verify(token).map_err(|why| unauthenticated().because(why))?;
     let user = app.store.user(claims.sub).await?;
     let user = user.ok_or_else(|| unauthenticated().because("no such user"))?;
-    if user.disabled && !escrow {
+    let revoked = match claims.device {
+        Some(device) => app.store.device(device).await?.is_some_and(|device| device.revoked_at.is_some()),
+        None => false,
+    };
+    if !escrow && user.disabled {
         return Err(user_disabled());
+    }
+    if !escrow && (revoked || claims.escrow) {
+        return Err(device_revoked());
     }
     // A role or a branch that changed since ends the token: the next one says it as it is now.
     if user.role != claims.role || user.branch.as_ref().map(|b| b.id) != claims.branch {
@@ -125,6 +132,14 @@ fn unauthenticated() -> ApiError {
     ApiError::new(
         ProblemCode::Unauthenticated,
         "Send a valid access token as `Authorization: Bearer ...`; get one from /api/auth/sign-in or /api/auth/refresh.",
+    )
+}
+
+/// A revoked device's refusal.
+pub fn device_revoked() -> ApiError {
+    ApiError::new(
+        ProblemCode::DeviceRevoked,
+        "This device was revoked: it delivers what was captured and opens nothing else. Ask your branch.",
     )
 }
 

@@ -3,6 +3,7 @@
 mod auth;
 mod body;
 mod caller;
+mod devices;
 mod history;
 mod models;
 mod observe;
@@ -84,6 +85,7 @@ struct Route {
 }
 
 const EVERYBODY: &[Role] = &[Role::Officer, Role::Manager, Role::Analyst, Role::Admin, Role::Service];
+const OVERSIGHT: &[Role] = &[Role::Manager, Role::Admin];
 const FIELD: &[Role] = &[Role::Officer, Role::Manager];
 
 /// The one place that says which routes there are and who may call them.
@@ -108,6 +110,11 @@ fn routes(config: &Config) -> Vec<Route> {
         reads("/api/sync/head", Escrow(FIELD), get(sync::head)),
         takes("/api/sync/push", Escrow(FIELD), MAX_PUSH_BYTES, post(sync::push)),
         reads("/api/sync/pull", Roles(FIELD), get(sync::pull)),
+        reads("/api/sync/status", Roles(FIELD), get(sync::status)),
+        reads("/api/sync/quarantined", Roles(FIELD), get(sync::quarantined)),
+        takes("/api/sync/fork", Escrow(FIELD), small, post(auth::fork)),
+        reads("/api/devices", Roles(OVERSIGHT), get(devices::list)),
+        takes("/api/devices/{id}/revoke", Roles(OVERSIGHT), 0, post(devices::revoke)),
         reads("/api/models", Roles(EVERYBODY), get(models::list)),
         takes("/api/models", Roles(&[Role::Analyst]), config.limits.bundle_bytes, post(models::publish)),
         reads("/api/models/current", Roles(EVERYBODY), get(models::current)),

@@ -43,9 +43,13 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
+    // What a browser may do with content is not said where there is none: an idle device asks often.
+    let bare = response.status() == StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, value);
+        if !bare || name == header::STRICT_TRANSPORT_SECURITY {
+            headers.insert(name, value);
+        }
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::from_str(&request_id) {

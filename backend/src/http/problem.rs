@@ -196,7 +196,8 @@ fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::Unauthenticated
         | ProblemCode::WrongCredentials
         | ProblemCode::SessionRevoked
-        | ProblemCode::UserDisabled => StatusCode::UNAUTHORIZED,
+        | ProblemCode::UserDisabled
+        | ProblemCode::DeviceRevoked => StatusCode::UNAUTHORIZED,
         ProblemCode::Forbidden => StatusCode::FORBIDDEN,
         ProblemCode::NotFound | ProblemCode::NoModel => StatusCode::NOT_FOUND,
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -217,6 +218,7 @@ fn title_of(code: ProblemCode) -> &'static str {
         ProblemCode::WrongCredentials => "Wrong name or password",
         ProblemCode::SessionRevoked => "The session has ended",
         ProblemCode::UserDisabled => "The user is disabled",
+        ProblemCode::DeviceRevoked => "The device is revoked",
         ProblemCode::Forbidden => "Not for this role",
         ProblemCode::NotFound => "Not found",
         ProblemCode::MethodNotAllowed => "Another method is needed",

@@ -6,11 +6,16 @@ use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
 use super::query::Query;
 use crate::clock::now_ms;
-use crate::store::PullQuery;
+use crate::store::{PullQuery, QuarantineQuery};
 use crate::sync::{PushError, Pusher};
 use axum::Json;
 use axum::extract::State;
-use vereda_domain::api::{MAX_PULL_CHANGES, MAX_PUSH_EVENTS, ProblemCode, Pulled, Push, Pushed, Role};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use vereda_domain::api::{
+    MAX_PULL_CHANGES, MAX_PUSH_EVENTS, ProblemCode, Pulled, Push, Pushed, Quarantined, Role, SERVER_MS,
+    SyncStatus,
+};
 use vereda_domain::event::ChainHead;
 
 /// How many changes a page has unless asked otherwise.
@@ -62,12 +67,72 @@ fn refusal(error: PushError) -> ApiError {
     }
 }
 
+/// How many digits of a model's hash name it at least.
+const MODEL_DIGITS: usize = 8;
+
+/// Whether anything is new: without a body when nothing is, so that an idle device costs little.
+pub async fn status(State(app): State<Shared>, caller: Caller, query: Query) -> ApiResult<Response> {
+    query.only(&["seq", "cursor", "model"])?;
+    let number = |name| query.read(name, &["a number"], |text| text.parse::<u64>().ok());
+    let (seq, cursor) = (number("seq")?, number("cursor")?);
+    let (branch, device) = (caller.branch()?, caller.device()?);
+    let now = app.store.snapshot(branch, device, 1, 0, Vec::new()).await?;
+    let model = app.store.current_model().await?.map(|manifest| manifest.sha256);
+    let server_ms = now_ms();
+    // The beginning of the hash is enough to tell one's own model from the next.
+    let same_model = match (query.text("model").unwrap_or_default(), model.as_deref()) {
+        (known, Some(model)) => known.len() >= MODEL_DIGITS && model.starts_with(known),
+        (known, None) => known.is_empty(),
+    };
+    if seq == Some(now.head.seq) && cursor == Some(now.branch_seq) && same_model {
+        return Ok((StatusCode::NO_CONTENT, [(SERVER_MS, server_ms.to_string())]).into_response());
+    }
+    Ok(Json(SyncStatus { head: now.head, cursor: now.branch_seq, model, server_ms }).into_response())
+}
+
+/// Quarantined events: an officer's own, a manager's branch.
+pub async fn quarantined(
+    State(app): State<Shared>,
+    caller: Caller,
+    query: Query,
+) -> ApiResult<Json<Vec<Quarantined>>> {
+    query.only(&["limit"])?;
+    let limit = query.number("limit", 1, MAX_PULL_CHANGES)?.unwrap_or(DEFAULT_PULL);
+    let user = (caller.role == Role::Officer).then_some(caller.user);
+    Ok(Json(app.store.quarantined(QuarantineQuery { branch: caller.branch()?, user, limit }).await?))
+}
+
+/// Below so many bytes nothing is packed.
+const SMALL: usize = 512;
+
+/// JSON, as zstd for whoever takes that.
+fn packed(headers: &HeaderMap, value: &impl serde::Serialize) -> ApiResult<Response> {
+    let plain = serde_json::to_vec(value).map_err(ApiError::internal)?;
+    let takes_zstd =
+        headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok()).any(|list| {
+            list.split(',').any(|one| one.split(';').next().is_some_and(|name| name.trim() == "zstd"))
+        });
+    let json = HeaderValue::from_static("application/json");
+    if !takes_zstd || plain.len() < SMALL {
+        return Ok(([(header::CONTENT_TYPE, json)], plain).into_response());
+    }
+    let packed = zstd::bulk::compress(&plain, 1).map_err(ApiError::internal)?;
+    let zstd = HeaderValue::from_static("zstd");
+    Ok(([(header::CONTENT_TYPE, json), (header::CONTENT_ENCODING, zstd)], packed).into_response())
+}
+
 /// Brings changes.
-pub async fn pull(State(app): State<Shared>, caller: Caller, query: Query) -> ApiResult<Json<Pulled>> {
+pub async fn pull(
+    State(app): State<Shared>,
+    caller: Caller,
+    headers: HeaderMap,
+    query: Query,
+) -> ApiResult<Response> {
     query.only(&["cursor", "limit"])?;
     let cursor = query.read("cursor", &["the cursor of the page before"], |t| t.parse().ok())?.unwrap_or(0);
     let limit = query.number("limit", 1, MAX_PULL_CHANGES)?.unwrap_or(DEFAULT_PULL);
     let owner = (caller.role == Role::Officer).then_some(caller.user);
     let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit }).await?;
-    Ok(Json(Pulled { changes: page.changes, cursor: page.cursor, more: page.more, server_ms: now_ms() }))
+    let pulled = Pulled { changes: page.changes, cursor: page.cursor, more: page.more, server_ms: now_ms() };
+    packed(&headers, &pulled)
 }

@@ -6,8 +6,8 @@ use crate::identity::passwords::Passwords;
 use crate::store::{Added, Store, UserRow, user_key};
 use std::sync::Arc;
 use uuid::Uuid;
-use vereda_domain::api::{BranchInfo, Role, UserInfo};
-use vereda_domain::{BranchId, UserId};
+use vereda_domain::api::{BranchInfo, Device, Role, UserInfo};
+use vereda_domain::{BranchId, DeviceId, UserId};
 
 /// Adds and disables people.
 #[derive(Clone)]
@@ -116,6 +116,26 @@ impl People {
             Ok(())
         } else {
             Err(ServerError::People(format!("there is no user {:?}", user_key(username))))
+        }
+    }
+
+    /// Every device.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn devices(&self) -> Result<Vec<Device>, ServerError> {
+        Ok(self.store.devices(None).await?)
+    }
+
+    /// Ends a device's access, but for delivering what was captured.
+    ///
+    /// # Errors
+    /// [`ServerError::People`] when there is no such device.
+    pub async fn revoke_device(&self, id: DeviceId) -> Result<(), ServerError> {
+        if self.store.revoke_device(id, now_ms()).await? {
+            Ok(())
+        } else {
+            Err(ServerError::People(format!("there is no device {id}")))
         }
     }
 

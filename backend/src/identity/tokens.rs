@@ -35,6 +35,9 @@ pub struct Claims {
     pub branch: Option<BranchId>,
     /// On which device, if any.
     pub device: Option<DeviceId>,
+    /// Whether it only delivers what was captured: access has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escrow: bool,
     /// Names this token.
     pub jti: Uuid,
     /// Not before, in seconds since 1970.
@@ -107,6 +110,7 @@ impl Tokens {
         role: Role,
         branch: Option<BranchId>,
         device: Option<DeviceId>,
+        escrow: bool,
     ) -> Result<String, ServerError> {
         let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
         let claims = Claims {
@@ -116,6 +120,7 @@ impl Tokens {
             role,
             branch,
             device,
+            escrow,
             jti: Uuid::new_v4(),
             nbf: now,
             exp: now + self.settings.access_s,

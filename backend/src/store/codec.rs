@@ -1,14 +1,15 @@
 //! Types as the columns of any database, and back.
 
-use super::Result;
+use super::{PAGE_BYTES, Result};
 use crate::error::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use vereda_domain::api::Role;
+use vereda_domain::api::{EventOutcome, Quarantined};
 use vereda_domain::event::Hash;
 use vereda_domain::record::{Rank, Record, RecordKey};
-use vereda_domain::{AssessmentId, ClientId};
+use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis, UserId};
 
 /// A role from its name.
 pub fn role_of(text: &str) -> Result<Role> {
@@ -76,4 +77,32 @@ pub fn to_i64(value: u64) -> i64 {
 /// Back from [`to_i64`].
 pub fn to_u64(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// How many of these bodies, by their bytes, one page of changes holds: at least one.
+pub fn fitting(sizes: impl IntoIterator<Item = usize>) -> usize {
+    let mut bytes: usize = 0;
+    sizes
+        .into_iter()
+        .enumerate()
+        .take_while(|(index, size)| {
+            bytes = bytes.saturating_add(*size);
+            *index == 0 || bytes <= PAGE_BYTES
+        })
+        .count()
+}
+
+/// A quarantined event from its columns; the times are when it was received and the drift then.
+pub fn quarantined(
+    device: Uuid,
+    seq: i64,
+    user: Uuid,
+    (at, drift_ms): (Millis, Millis),
+    outcome: &str,
+) -> Result<Quarantined> {
+    let EventOutcome::Quarantined { reason, detail } = from_json("outcome", outcome)? else {
+        return Err(StoreError::corrupt("outcome", "marked as quarantined, and it is not"));
+    };
+    let (device, user) = (DeviceId(device), UserId(user));
+    Ok(Quarantined { device, seq: to_u64(seq), user, at, drift_ms, reason, detail })
 }

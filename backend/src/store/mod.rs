@@ -12,7 +12,8 @@ use crate::error::StoreError;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use vereda_domain::api::{
-    BranchInfo, Change, Colleague, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest, Role,
+    BranchInfo, Change, Colleague, Device, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest,
+    Quarantined, Role,
 };
 use vereda_domain::event::{ChainHead, Hash};
 use vereda_domain::record::{Rank, Record, RecordKey};
@@ -74,12 +75,24 @@ pub struct NewSession {
     pub user: UserId,
     /// On which device, if any; enrolled if it is new.
     pub device: Option<DeviceInfo>,
+    /// The device of the same user from whose chain this new one goes on: the device was set back
+    /// to a backup, and its chain forked. What was revoked stays so.
+    pub follows: Option<DeviceId>,
     /// SHA-256 of the refresh token.
     pub token: Hash,
     /// Now.
     pub now: Millis,
     /// When the refresh token ends, unused.
     pub expires: Millis,
+}
+
+/// Why a user or a device has no access any more, but to deliver what was captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The user was disabled.
+    UserDisabled,
+    /// The device was revoked.
+    DeviceRevoked,
 }
 
 /// Whether a session was opened.
@@ -89,6 +102,8 @@ pub enum Opened {
     Opened,
     /// The device is another user's.
     DeviceOfAnother,
+    /// The device was revoked.
+    DeviceRevoked,
 }
 
 /// A refresh token presented to be exchanged.
@@ -109,8 +124,7 @@ pub struct Rotation {
 /// What became of a refresh token presented.
 #[derive(Debug, Clone)]
 pub enum Rotated {
-    /// The successor holds now; so it does when the same token comes again within the grace time. A
-    /// disabled user's does not hold longer than the token that it follows.
+    /// The successor holds now; so it does when the same token comes again within the grace time.
     Exchanged {
         /// Whose session.
         user: UserRow,
@@ -118,6 +132,8 @@ pub enum Rotated {
         device: Option<DeviceId>,
         /// Whether this was a repetition.
         again: bool,
+        /// Set when the session only delivers what was captured before its end, and why.
+        escrow: Option<Ended>,
     },
     /// Used before: the whole family is revoked now.
     Reused {
@@ -126,6 +142,8 @@ pub enum Rotated {
     },
     /// Of a family that was revoked before.
     Revoked,
+    /// The user was disabled.
+    Disabled,
     /// Unknown, or too old.
     Unknown,
 }
@@ -147,8 +165,13 @@ pub trait PeopleStore: Send + Sync {
     async fn users(&self) -> Result<Vec<UserRow>>;
     /// Everybody of a branch who is not disabled.
     async fn colleagues(&self, branch: BranchId) -> Result<Vec<Colleague>>;
-    /// Disables a user; `false` if there is no such user. Their sessions stay, so that devices which
-    /// are out of reach now can still deliver; what else they open is decided with each request.
+    /// Devices, of one branch's people or of everybody's, by when they were enrolled.
+    async fn devices(&self, branch: Option<BranchId>) -> Result<Vec<Device>>;
+    /// One device.
+    async fn device(&self, id: DeviceId) -> Result<Option<Device>>;
+    /// Revokes a device; `false` if there is no such device. The first time stays.
+    async fn revoke_device(&self, id: DeviceId, now: Millis) -> Result<bool>;
+    /// Disables a user; `false` if there is no such user. What they captured is still taken in.
     async fn disable_user(&self, username: &str, now: Millis) -> Result<bool>;
     /// Whose device this is; `None` when it never enrolled.
     async fn device_owner(&self, device: DeviceId) -> Result<Option<UserId>>;
@@ -291,6 +314,20 @@ pub struct PullQuery {
     pub limit: u32,
 }
 
+/// The most bytes of records in one page of changes, unless a single one is larger.
+pub const PAGE_BYTES: usize = 1024 * 1024;
+
+/// Which quarantined events to list.
+#[derive(Debug, Clone, Copy)]
+pub struct QuarantineQuery {
+    /// Of which branch.
+    pub branch: BranchId,
+    /// Only of this user's devices.
+    pub user: Option<UserId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// One page of changes.
 #[derive(Debug, Clone)]
 pub struct PullPage {
@@ -322,6 +359,8 @@ pub trait SyncStore: Send + Sync {
     /// Changes past a cursor. A cursor beyond the sequence (of a server restored from a backup)
     /// starts over.
     async fn pull(&self, query: PullQuery) -> Result<PullPage>;
+    /// Events that are quarantined now, latest first.
+    async fn quarantined(&self, query: QuarantineQuery) -> Result<Vec<Quarantined>>;
 }
 
 /// A bundle to be published.

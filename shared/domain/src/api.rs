@@ -9,6 +9,11 @@
 //! | GET `/api/sync/head` | | [`crate::event::ChainHead`] of the token's device |
 //! | POST `/api/sync/push` | [`Push`] | [`Pushed`] |
 //! | GET `/api/sync/pull?cursor=&limit=` | | [`Pulled`] |
+//! | GET `/api/sync/status?seq=&cursor=&model=` | | 204 if nothing is new, else [`SyncStatus`] |
+//! | GET `/api/sync/quarantined?limit=` | | `Vec<`[`Quarantined`]`>`, latest first |
+//! | POST `/api/sync/fork` | [`DeviceInfo`] of the new device | [`Session`] |
+//! | GET `/api/devices` | | `Vec<`[`Device`]`>` |
+//! | POST `/api/devices/{id}/revoke` | | 204 |
 //! | GET `/api/models` | | `Vec<`[`ModelManifest`]`>`, newest first |
 //! | GET `/api/models/current` | | [`ModelManifest`]; ETag is the hash |
 //! | GET `/api/models/{version}/bundle` | | the bundle's bytes |
@@ -124,6 +129,11 @@ pub struct Session {
     pub colleagues: Vec<Colleague>,
     /// The server's clock.
     pub server_ms: Millis,
+    /// Set when access has ended and this session only delivers what was captured before: its
+    /// token opens head, push and fork, and is not prolonged. Why: `user_disabled` or
+    /// `device_revoked`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<ProblemCode>,
 }
 
 impl std::fmt::Debug for Session {
@@ -235,6 +245,66 @@ pub enum EventOutcome {
         /// For support, in English.
         detail: String,
     },
+}
+
+/// An event that is quarantined now. Its content stays with those who may see the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// In whose chain.
+    pub device: DeviceId,
+    /// Its place there.
+    pub seq: u64,
+    /// Whose device.
+    pub user: UserId,
+    /// When the server received it.
+    pub at: Millis,
+    /// The device's clock minus the server's then.
+    pub drift_ms: Millis,
+    /// Why.
+    pub reason: QuarantineReason,
+    /// For support, in English.
+    pub detail: String,
+}
+
+/// What the server has, for a device that asks whether anything is new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncStatus {
+    /// The end of the device's chain.
+    pub head: ChainHead,
+    /// The end of the branch's order of changes.
+    pub cursor: u64,
+    /// SHA-256 of the newest model, if there is one.
+    pub model: Option<String>,
+    /// The server's clock.
+    pub server_ms: Millis,
+}
+
+/// The header that carries the server's clock where an answer has no body.
+pub const SERVER_MS: &str = "vereda-ms";
+
+/// A device as the server knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// Whose.
+    pub user: UserId,
+    /// What people call it.
+    pub name: String,
+    /// As in [`DeviceInfo`].
+    pub platform: String,
+    /// When it enrolled.
+    pub enrolled_at: Millis,
+    /// When it was last heard of.
+    pub seen_at: Millis,
+    /// Its clock minus the server's at its last push.
+    pub drift_ms: Option<Millis>,
+    /// How many events of its chain are held.
+    pub events: u64,
+    /// Since when it only delivers what was captured.
+    pub revoked_at: Option<Millis>,
+    /// The device whose chain it goes on from, after that one forked.
+    pub follows: Option<DeviceId>,
 }
 
 /// Why an event is stored but not applied.
@@ -475,6 +545,8 @@ pub enum ProblemCode {
     SessionRevoked,
     /// The user was disabled.
     UserDisabled,
+    /// The device was revoked.
+    DeviceRevoked,
     /// Not for this role.
     Forbidden,
     /// Nothing here by that name, or not for this user.

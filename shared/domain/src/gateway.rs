@@ -152,6 +152,8 @@ error_codes! {
     TooManyAttempts = "too-many-attempts",
     /// The server disabled this user.
     UserDisabled = "user-disabled",
+    /// The device was revoked.
+    DeviceRevoked = "device-revoked",
     /// This role does not work on this app.
     RoleNotForApp = "role-not-for-app",
     /// The server does not accept this session any more: sign in again.
@@ -853,12 +855,13 @@ pub struct SyncView {
     pub drift_ms: Option<Millis>,
     /// The last failure.
     pub last_error: Option<SyncError>,
-    /// Changes that came in a shape which only a newer app knows.
-    pub unread: u64,
     /// At which server.
     pub server: String,
     /// This device.
     pub device: String,
+    /// Changes that this version of the app cannot read; kept for the next one.
+    #[serde(default)]
+    pub unread: u64,
     /// The last runs, latest first, up to 50.
     pub log: Vec<SyncLogEntry>,
 }

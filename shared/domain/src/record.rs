@@ -267,6 +267,28 @@ pub enum RecordKey {
     Assessment(AssessmentId),
 }
 
+impl Record {
+    /// The record as if nothing had been written at these times; `None` when nothing is left. For a
+    /// device that records its own events again after its chain forked.
+    #[must_use]
+    pub fn without(self, gone: &BTreeSet<Hlc>) -> Option<Record> {
+        match self {
+            Record::Client(mut client) => {
+                for register in client.fields.values_mut() {
+                    register.writes.retain(|hlc, _| !gone.contains(hlc));
+                }
+                client.fields.retain(|_, register| !register.writes.is_empty());
+                client.consents.retain(|hlc, _| !gone.contains(hlc));
+                (!gone.contains(&client.since)).then_some(Record::Client(client))
+            }
+            Record::Assessment(mut assessment) => {
+                assessment.decisions.retain(|hlc, _| !gone.contains(hlc));
+                (!gone.contains(&assessment.hlc)).then_some(Record::Assessment(assessment))
+            }
+        }
+    }
+}
+
 impl EventBody {
     /// The record it changes.
     pub fn key(&self) -> RecordKey {

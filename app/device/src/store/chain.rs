@@ -67,18 +67,7 @@ pub(crate) fn append(db: &Connection, identity: &Identity, body: EventBody, now:
     if sealed.text.len() > MAX_EVENT_BYTES {
         return Err(DeviceError::BadRequest("this is larger than an event may be; make the texts shorter"));
     }
-    db.prepare_cached(
-        "INSERT INTO events (seq, hash, text, at, kind, client, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute((
-        sealed.event.seq as i64,
-        sealed.hash.to_string(),
-        &sealed.text,
-        now,
-        kind(&sealed.event.body),
-        sealed.event.body.client().to_string(),
-        key_text(&key),
-    ))?;
+    insert(db, &sealed)?;
     crate::fail::point("capture.event");
     let record = project::load(db, &key)?;
     let record = record::fold(record, &sealed.event, identity.user.role.rank())
@@ -87,6 +76,23 @@ pub(crate) fn append(db: &Connection, identity: &Identity, body: EventBody, now:
     meta::set(db, &meta::CLOCK, &clock.last())?;
     crate::fail::point("capture.folded");
     Ok(sealed.event)
+}
+
+/// Writes an event at the end of the chain.
+pub(crate) fn insert(db: &Connection, sealed: &Sealed) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO events (seq, hash, text, at, kind, client, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((
+        sealed.event.seq as i64,
+        sealed.hash.to_string(),
+        &sealed.text,
+        sealed.event.at,
+        kind(&sealed.event.body),
+        sealed.event.body.client().to_string(),
+        key_text(&sealed.event.body.key()),
+    ))?;
+    Ok(())
 }
 
 /// The end of the chain.

@@ -51,23 +51,6 @@ impl Identity {
     }
 }
 
-/// Changes that came in a shape which this version of the app does not know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Unread {
-    /// Of the app.
-    pub version: String,
-    pub count: u64,
-}
-
-/// Counts such changes of one page.
-pub(crate) fn add_unread(db: &Connection, version: &str, more: u64) -> Result<()> {
-    if more == 0 {
-        return Ok(());
-    }
-    let before = get(db, &UNREAD)?.map_or(0, |unread| unread.count);
-    set(db, &UNREAD, &Unread { version: version.to_owned(), count: before.saturating_add(more) })
-}
-
 /// A value's name and type.
 pub(crate) struct Key<T>(&'static str, std::marker::PhantomData<fn() -> T>);
 
@@ -84,8 +67,11 @@ pub(crate) const REFRESH_TOKEN: Key<String> = Key::new("refresh_token");
 /// The last timestamp made or seen.
 pub(crate) const CLOCK: Key<vereda_domain::hlc::Hlc> = Key::new("clock");
 pub(crate) const CURSOR: Key<u64> = Key::new("cursor");
-pub(crate) const UNREAD: Key<Unread> = Key::new("unread");
 pub(crate) const RECEIPT: Key<Receipt> = Key::new("receipt");
+/// Under which this device goes on, since its chain forked: made before the server is asked.
+pub(crate) const NEXT_DEVICE: Key<DeviceId> = Key::new("next_device");
+/// The app's version that last tried what could not be read.
+pub(crate) const TRIED_BY: Key<String> = Key::new("tried_by");
 pub(crate) const DRIFT_MS: Key<Millis> = Key::new("drift_ms");
 pub(crate) const DONE_AT: Key<Millis> = Key::new("done_at");
 pub(crate) const LAST_ERROR: Key<SyncError> = Key::new("last_error");

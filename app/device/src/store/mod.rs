@@ -8,6 +8,7 @@ pub(crate) mod assess;
 pub(crate) mod chain;
 pub(crate) mod client;
 pub(crate) mod drafts;
+pub(crate) mod fork;
 pub(crate) mod log;
 pub(crate) mod meta;
 pub(crate) mod models;
@@ -28,7 +29,7 @@ pub(crate) const FILE: &str = "store.db";
 /// Of every page, as SQLCipher makes them.
 pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Each entry leads from the schema of its index to the next.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// What is kept of the file in memory by each connection, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 

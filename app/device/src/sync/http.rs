@@ -2,15 +2,14 @@
 
 use crate::error::{DeviceError, Result};
 use crate::store::chain::BATCH_BYTES;
+use crate::store::remote::Page;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vereda_domain::Millis;
 use vereda_domain::api::{
-    ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Pulled, Push, Pushed, Refresh, ServerInfo,
-    Session, SignIn,
+    DeviceInfo, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push, Pushed, Refresh, SERVER_MS,
+    ServerInfo, Session, SignIn,
 };
 use vereda_domain::event::ChainHead;
 
@@ -156,28 +155,44 @@ impl Server {
     }
 
     pub(crate) async fn push(&self, token: &str, push: &Push) -> Result<Pushed> {
-        let request = self.client.post(self.url("/api/sync/push")).bearer_auth(token).json(push);
+        let plain = serde_json::to_vec(push)?;
+        let packed = zstd::bulk::compress(&plain, 3)
+            .map_err(|error| DeviceError::Internal(format!("a push cannot be packed: {error}")))?;
+        let request = self
+            .client
+            .post(self.url("/api/sync/push"))
+            .bearer_auth(token)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_ENCODING, "zstd")
+            .body(packed);
         read(checked_within(request, UPLOAD).await?).await
     }
 
-    /// One page of changes, and how many more it had of a shape that this program does not know: one
-    /// such must not keep the others away.
-    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32) -> Result<(Pulled, u64)> {
+    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32) -> Result<Page> {
         let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}"));
-        let page: Page = answer(self.client.get(url).bearer_auth(token)).await?;
-        let mut changes = Vec::with_capacity(page.changes.len());
-        let mut unread = 0;
-        for change in &page.changes {
-            match serde_json::from_str(change.get()) {
-                Ok(change) => changes.push(change),
-                Err(error) => {
-                    tracing::warn!(kind = ?error.classify(), "a change of an unknown shape is left out");
-                    unread += 1;
-                }
-            }
+        answer(self.client.get(url).bearer_auth(token)).await
+    }
+
+    /// The server's clock, if nothing is new past these points; `None` when something is.
+    pub(crate) async fn idle(
+        &self,
+        token: &str,
+        seq: u64,
+        cursor: u64,
+        model: &str,
+    ) -> Result<Option<Millis>> {
+        let url = self.url(&format!("/api/sync/status?seq={seq}&cursor={cursor}&model={model}"));
+        let response = checked(self.client.get(url).bearer_auth(token)).await?;
+        if response.status() != StatusCode::NO_CONTENT {
+            return Ok(None);
         }
-        let (cursor, more, server_ms) = (page.cursor, page.more, page.server_ms);
-        Ok((Pulled { changes, cursor, more, server_ms }, unread))
+        let said = response.headers().get(SERVER_MS).and_then(|value| value.to_str().ok());
+        Ok(said.and_then(|text| text.parse().ok()))
+    }
+
+    /// A session under a new identity, for a device whose chain forked.
+    pub(crate) async fn fork(&self, token: &str, device: &DeviceInfo) -> Result<Session> {
+        answer(self.client.post(self.url("/api/sync/fork")).bearer_auth(token).json(device)).await
     }
 
     /// The newest published model; `None` when there is none.
@@ -198,15 +213,6 @@ impl Server {
         let response = checked(self.client.get(url).bearer_auth(token)).await?;
         body(response, vereda_scoring::MAX_BYTES).await
     }
-}
-
-/// [`Pulled`], its changes not read yet.
-#[derive(Deserialize)]
-struct Page {
-    changes: Vec<Box<RawValue>>,
-    cursor: u64,
-    more: bool,
-    server_ms: Millis,
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
@@ -232,7 +238,9 @@ async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Resp
         return Ok(response);
     }
     let bytes = body(response, 256 * 1024).await.unwrap_or_default();
-    if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes) {
+    if let Ok(mut problem) = serde_json::from_slice::<Problem>(&bytes) {
+        problem.detail = shown(&problem.detail, 300);
+        problem.request_id = shown(&problem.request_id, 64);
         return Err(DeviceError::Refused(Box::new(problem)));
     }
     match status {
@@ -245,13 +253,11 @@ async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Resp
 }
 
 async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>> {
+    let begun = Instant::now();
     let mut bytes = Vec::new();
-    let begun = tokio::time::Instant::now();
     while let Some(chunk) = within(SILENCE, response.chunk()).await? {
-        // One that drips would never be silent, and never end.
-        let enough = UPLOAD + Duration::from_secs(bytes.len() as u64 / SLOWEST);
-        if begun.elapsed() > enough {
-            return Err(DeviceError::Unreachable(format!("less than {SLOWEST} bytes came in a second")));
+        if begun.elapsed() > allowed(bytes.len() + chunk.len()) {
+            return Err(DeviceError::Unreachable(format!("it answers slower than {SLOWEST} bytes a second")));
         }
         if bytes.len() + chunk.len() > limit {
             return Err(DeviceError::Server(format!("its answer is larger than {limit} bytes")));
@@ -259,6 +265,16 @@ async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// How long so much of an answer may take: a server that drips must not hold a run for ever.
+fn allowed(bytes: usize) -> Duration {
+    SILENCE + Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX) / SLOWEST)
+}
+
+/// A server's words, cut and without what a terminal or a log would obey.
+fn shown(words: &str, most: usize) -> String {
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = reqwest::Result<T>>) -> Result<T> {
@@ -314,6 +330,22 @@ mod tests {
         for typed in ["http://vereda.example.org", "http://10.0.0.1", "http://127.0.0.1.example.org"] {
             assert!(matches!(address(typed), Err(DeviceError::InsecureAddress)), "{typed}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_drips_has_an_end_and_a_slow_one_has_time() {
+        assert_eq!(allowed(0), SILENCE);
+        assert!(allowed(100) < 2 * SILENCE, "a byte every now and then");
+        // 50 kbit/s, half of it lost.
+        assert!(allowed(1 << 20) > Duration::from_secs((1 << 20) / 3_000));
+    }
+
+    #[test]
+    fn a_servers_words_are_cut_and_tamed() {
+        let said = format!("no\r\n\u{1b}[31m{}", "x".repeat(10_000));
+        let kept = shown(&said, 300);
+        assert_eq!(kept.chars().count(), 300);
+        assert!(!kept.chars().any(char::is_control));
     }
 
     #[tokio::test]

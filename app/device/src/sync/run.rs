@@ -4,7 +4,7 @@ use super::http::Server;
 use super::model;
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
-use crate::store::{chain, meta, remote};
+use crate::store::{chain, meta, models, remote};
 use std::future::Future;
 use std::sync::Arc;
 use vereda_domain::Millis;
@@ -33,15 +33,52 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
             line.state = SyncState::Connecting;
         }
     });
+    if idle(session, &server, stats).await? {
+        return Ok(());
+    }
     let before = session.now();
     let info = server.info().await?;
     let after = session.now();
     stats.drift_ms = Some(drift(before, after, info.server_ms));
     session.board.set_state(SyncState::Connecting);
 
-    push(session, &server, stats).await?;
+    if let Err(error) = push(session, &server, stats).await {
+        let DeviceError::Forked(seq) = error else { return Err(error) };
+        tracing::warn!(seq, "this device's chain forked; it goes on under a new identity");
+        session.fork(&server).await?;
+        push(session, &server, stats).await?;
+    }
+    if let Some(why) = session.escrow().await {
+        return Err(DeviceError::Ended(why));
+    }
     pull(session, &server, stats).await?;
     model::update(session, &server, stats).await
+}
+
+/// Asks, in one small request, whether anything is new when nothing waits here.
+async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
+    let points = session
+        .read(|db| {
+            let waits = chain::counts(db)?.0 > 0;
+            let known = meta::get(db, &meta::RECEIPT)?.zip(meta::get(db, &meta::CURSOR)?);
+            let model: String =
+                models::active(db)?.map(|model| model.sha256.chars().take(8).collect()).unwrap_or_default();
+            Ok(known.filter(|_| !waits).map(|(receipt, cursor)| (receipt.seq, cursor, model)))
+        })
+        .await?;
+    let Some((seq, cursor, model)) = points else { return Ok(false) };
+    // Only with a token at hand: a run that has to sign in first also looks who answers.
+    let Some(token) = session.token_at_hand().await else { return Ok(false) };
+    let before = session.now();
+    match server.idle(&token, seq, cursor, &model).await {
+        Ok(Some(server_ms)) => {
+            stats.drift_ms = Some(drift(before, session.now(), server_ms));
+            Ok(true)
+        }
+        Err(DeviceError::Unreachable(why)) => Err(DeviceError::Unreachable(why)),
+        // Anything else is for the whole run to find out.
+        Ok(None) | Err(_) => Ok(false),
+    }
 }
 
 /// Device minus server, taking the answer to come from the middle of the time it took. What a server
@@ -74,7 +111,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
     let rewound = session
         .write(move |db| {
             if !chain::contains(db, &head)? {
-                return Err(DeviceError::ChainBroken(format!("it holds event {} otherwise", head.seq)));
+                return Err(DeviceError::Forked(head.seq));
             }
             let rewound = chain::rewind(db, &head)?;
             if rewound > 0 {
@@ -112,10 +149,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
                 session
                     .write(move |db| {
                         if !chain::contains(db, &resume)? {
-                            return Err(DeviceError::ChainBroken(format!(
-                                "it holds event {} otherwise",
-                                resume.seq
-                            )));
+                            return Err(DeviceError::Forked(resume.seq));
                         }
                         chain::rewind(db, &resume)
                     })
@@ -123,7 +157,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
                 continue;
             }
             Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::Conflict => {
-                return Err(DeviceError::ChainBroken(problem.detail));
+                return Err(DeviceError::Forked(problem.resume.map_or(0, |head| head.seq)));
             }
             other => other?,
         };
@@ -150,21 +184,23 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
 
 async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {
     let version = session.version.clone();
-    let mut cursor = session
-        .write(move |db| {
-            // What an older version could not read, this one may: from the beginning.
-            if meta::get(db, &meta::UNREAD)?.is_some_and(|unread| unread.version != version) {
-                meta::clear(db, &meta::CURSOR)?;
-            }
-            let cursor = meta::get(db, &meta::CURSOR)?.unwrap_or(0);
-            if cursor == 0 {
-                meta::clear(db, &meta::UNREAD)?;
-            }
-            Ok(cursor)
+    session
+        .blocking(move |session| {
+            let (identity, now) = (session.identity(), session.now());
+            session.store.write(|db| {
+                // A newer app may read what an older one could not.
+                if remote::unread(db)? > 0 && meta::get(db, &meta::TRIED_BY)?.as_ref() != Some(&version) {
+                    let read = remote::retry_unread(db, &identity, now)?;
+                    tracing::info!(read, "changes that an earlier version could not read");
+                    meta::set(db, &meta::TRIED_BY, &version)?;
+                }
+                Ok(())
+            })
         })
         .await?;
+    let mut cursor = session.read(|db| meta::get(db, &meta::CURSOR)).await?.unwrap_or(0);
     loop {
-        let (page, unread) =
+        let page =
             with_token(session, server, |token| async move { server.pull(&token, cursor, PAGE).await })
                 .await?;
         crate::fail::point("pull.received");
@@ -172,15 +208,12 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             return Err(DeviceError::Server("its pages do not go on".into()));
         }
         let (next, more, received) = (page.cursor, page.more, page.changes.len() as u64);
-        if next != cursor || received > 0 || unread > 0 {
+        if next != cursor || received > 0 {
             session
                 .blocking(move |session| {
                     let identity = session.identity();
                     let now = session.now();
-                    session.store.write(|db| {
-                        remote::apply(db, &identity, &page, now)?;
-                        meta::add_unread(db, &session.version, unread)
-                    })
+                    session.store.write(|db| remote::apply(db, &identity, &page, now))
                 })
                 .await?;
         }

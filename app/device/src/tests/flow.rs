@@ -226,14 +226,14 @@ async fn a_manager_may_decide_where_an_officer_may_not_any_more() {
         replaces: Default::default(),
     };
     record.decisions.insert(hlc, decision);
-    let page = vereda_domain::api::Pulled {
+    let page = page_of(vereda_domain::api::Pulled {
         changes: vec![vereda_domain::api::Change::State {
             record: vereda_domain::record::Record::Assessment(record),
         }],
         cursor: 1,
         more: false,
         server_ms: START,
-    };
+    });
     let identity = session.identity();
     session.store.write(|db| crate::store::remote::apply(db, &identity, &page, START)).unwrap();
 

@@ -2,6 +2,7 @@
 
 mod damage;
 mod flow;
+mod pull;
 mod search;
 mod store;
 
@@ -72,6 +73,7 @@ impl Device {
             user: user.clone(),
             colleagues: Vec::new(),
             server_ms: START,
+            escrow: None,
         };
         self.app.create(&identity, &session, PIN).unwrap()
     }
@@ -144,6 +146,11 @@ pub fn new_client(name: &str, document: &str) -> CreateClientRequest {
         fields: fields(name, document, "300 123 4567", "Vereda El Salado"),
         consent: Consent { at: START, text_version: CONSENT_TEXT_VERSION.into() },
     }
+}
+
+/// A page as it comes from the wire.
+pub fn page_of(pulled: vereda_domain::api::Pulled) -> crate::store::remote::Page {
+    serde_json::from_str(&serde_json::to_string(&pulled).unwrap()).unwrap()
 }
 
 /// Answers that the model accepts: its own first golden vector.

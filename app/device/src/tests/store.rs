@@ -93,7 +93,7 @@ fn a_store_of_a_newer_app_is_not_touched() {
     store.write(|db| Ok(db.pragma_update(None, "user_version", 99)?)).unwrap();
     drop(store);
     let refused = Store::open(&folder, &key, OpenMode::Existing);
-    assert!(matches!(refused, Err(DeviceError::StoreTooNew { found: 99, known: 1 })));
+    assert!(matches!(refused, Err(DeviceError::StoreTooNew { found: 99, known: 2 })));
 }
 
 #[test]
@@ -116,6 +116,7 @@ fn an_unfinished_enrolment_leaves_nothing_and_an_unknown_folder_is_not_written_o
         user: officer,
         colleagues: Vec::new(),
         server_ms: 0,
+        escrow: None,
     };
     assert!(is_damaged(device.app.create(&identity, &session, PIN)));
     assert_eq!(std::fs::read(folder.join(FILE)).unwrap(), b"work");
@@ -193,12 +194,12 @@ async fn what_is_pulled_joins_what_waits_and_conflicts_are_shown_and_settled() {
 
     let mine = EditClientRequest { client, fields: [(ClientField::Phone, "302 111 2222".into())].into() };
     app.edit_client(mine).await.unwrap();
-    let page = Pulled {
+    let page = page_of(Pulled {
         changes: vec![Change::State { record: Record::Client(theirs) }],
         cursor: 9,
         more: false,
         server_ms: START,
-    };
+    });
     let identity = session.identity();
     for _ in 0..2 {
         session.store.write(|db| remote::apply(db, &identity, &page, START)).unwrap();
@@ -219,12 +220,12 @@ async fn what_is_purged_stays_until_nothing_captured_hangs_on_it() {
     let app = &device.app;
     let client = app.create_client(new_client("Juan", "77")).await.unwrap().row.id;
     app.start_interview(ClientRequest { client }).await.unwrap();
-    let page = Pulled {
+    let page = page_of(Pulled {
         changes: vec![Change::Purge { key: RecordKey::Client(client) }],
         cursor: 1,
         more: false,
         server_ms: START,
-    };
+    });
     let identity = session.identity();
     session.store.write(|db| remote::apply(db, &identity, &page, START)).unwrap();
     let here = || session.store.read(|db| Ok(project::client(db, client)?.is_some())).unwrap();

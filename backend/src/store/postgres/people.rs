@@ -117,11 +117,36 @@ impl PeopleStore for PostgresStore {
             .collect()
     }
 
+    async fn devices(&self, branch: Option<BranchId>) -> Result<Vec<Device>> {
+        let doing = "list devices";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let sql = format!("{DEVICES} WHERE $1::uuid IS NULL OR u.branch = $1 ORDER BY d.enrolled_ms, d.id");
+        let rows = all(&t, doing, &sql, &[&branch.map(|b| b.0)]).await?;
+        rows.iter().map(device_of).collect()
+    }
+
+    async fn device(&self, id: DeviceId) -> Result<Option<Device>> {
+        let doing = "find a device";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let row = first(&t, doing, &format!("{DEVICES} WHERE d.id = $1"), &[&id.0]).await?;
+        row.as_ref().map(device_of).transpose()
+    }
+
+    async fn revoke_device(&self, id: DeviceId, now: Millis) -> Result<bool> {
+        let doing = "revoke a device";
+        let sql = "UPDATE devices SET revoked_ms = coalesce(revoked_ms, $2) WHERE id = $1";
+        Ok(write!(self, doing, |t| run(t, doing, sql, &[&id.0, &now]).await? == 1))
+    }
+
     async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
         let doing = "disable a user";
-        let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, $2) WHERE username_key = $1";
         let key = user_key(username);
-        Ok(write!(self, doing, |t| run(t, doing, sql, &[&key, &now]).await?) == 1)
+        Ok(write!(self, doing, |t| {
+            let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, $2) WHERE username_key = $1";
+            run(t, doing, sql, &[&key, &now]).await? == 1
+        }))
     }
 
     async fn open_session(&self, session: NewSession) -> Result<Opened> {
@@ -141,6 +166,24 @@ impl PeopleStore for PostgresStore {
     }
 }
 
+const DEVICES: &str = "SELECT d.id, d.\"user\", d.name, d.platform, d.enrolled_ms, d.seen_ms, d.drift_ms, \
+                       d.head_seq, d.revoked_ms, d.follows FROM devices d JOIN users u ON u.id = d.\"user\"";
+
+fn device_of(row: &Row) -> Result<Device> {
+    Ok(Device {
+        id: DeviceId(get(row, 0)?),
+        user: UserId(get(row, 1)?),
+        name: get(row, 2)?,
+        platform: get(row, 3)?,
+        enrolled_at: get(row, 4)?,
+        seen_at: get(row, 5)?,
+        drift_ms: get(row, 6)?,
+        events: crate::store::codec::to_u64(get(row, 7)?),
+        revoked_at: get(row, 8)?,
+        follows: get::<Option<Uuid>>(row, 9)?.map(DeviceId),
+    })
+}
+
 async fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
     let sql = format!("{USERS} WHERE u.id = $1");
     first(t, "find a user", &sql, &[&id.0]).await?.as_ref().map(user_of).transpose()
@@ -149,8 +192,8 @@ async fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
 async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
     let doing = "open a session";
     if let Some(device) = &session.device {
-        let sql = "INSERT INTO devices(id, \"user\", name, platform, enrolled_ms, seen_ms, head_hash) \
-                   VALUES ($1, $2, $3, $4, $5, $5, $6) ON CONFLICT(id) DO UPDATE \
+        let sql = "INSERT INTO devices(id, \"user\", name, platform, enrolled_ms, seen_ms, head_hash, follows, revoked_ms) \
+                   VALUES ($1, $2, $3, $4, $5, $5, $6, $7, (SELECT revoked_ms FROM devices WHERE id = $7)) ON CONFLICT(id) DO UPDATE \
                    SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms \
                    WHERE devices.\"user\" = excluded.\"user\"";
         let ours = run(
@@ -164,11 +207,17 @@ async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opene
                 &device.platform,
                 &session.now,
                 &Hash::ZERO.0.as_slice(),
+                &session.follows.map(|d| d.0),
             ],
         )
         .await?;
         if ours == 0 {
             return Ok(Opened::DeviceOfAnother);
+        }
+        let sql = "SELECT 1 FROM devices WHERE id = $1 AND revoked_ms IS NOT NULL";
+        // One that goes on from a revoked one delivers what was captured, and no more.
+        if session.follows.is_none() && first(t, doing, sql, &[&device.id.0]).await?.is_some() {
+            return Ok(Opened::DeviceRevoked);
         }
     }
     let sql = "INSERT INTO families(id, \"user\", device, opened_ms) VALUES ($1, $2, $3, $4)";
@@ -202,12 +251,14 @@ struct Token {
     user: UserId,
     device: Option<DeviceId>,
     revoked: bool,
+    device_revoked: bool,
 }
 
 /// The token, locked: of two who present it at once, the second sees what the first did.
 async fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
-    let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.\"user\", f.device, f.revoked_ms \
-               FROM refresh_tokens r JOIN families f ON f.id = r.family WHERE r.hash = $1 FOR UPDATE";
+    let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.\"user\", f.device, f.revoked_ms, \
+               d.revoked_ms FROM refresh_tokens r JOIN families f ON f.id = r.family \
+               LEFT JOIN devices d ON d.id = f.device WHERE r.hash = $1 FOR UPDATE OF r, f";
     let Some(row) = first(t, "find a refresh token", sql, &[&token.0.as_slice()]).await? else {
         return Ok(None);
     };
@@ -219,6 +270,7 @@ async fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
         user: UserId(get(&row, 4)?),
         device: get::<Option<Uuid>>(&row, 5)?.map(DeviceId),
         revoked: get::<Option<i64>>(&row, 6)?.is_some(),
+        device_revoked: get::<Option<i64>>(&row, 7)?.is_some(),
     }))
 }
 
@@ -227,9 +279,16 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let Some(token) = token_in(t, &rotation.presented).await? else { return Ok(Rotated::Unknown) };
     let Some(user) = user_in(t, token.user).await? else { return Ok(Rotated::Unknown) };
     if token.revoked {
-        return Ok(Rotated::Revoked);
+        return Ok(if user.disabled { Rotated::Disabled } else { Rotated::Revoked });
     }
     let device = token.device;
+    let escrow = match (user.disabled, token.device_revoked) {
+        // Without a device there is nothing that could have been captured.
+        (true, _) if device.is_none() => return Ok(Rotated::Disabled),
+        (true, _) => Some(Ended::UserDisabled),
+        (false, true) => Some(Ended::DeviceRevoked),
+        (false, false) => None,
+    };
     if let Some(used) = token.used {
         let successor_unused = match token.successor {
             Some(successor) => token_in(t, &successor).await?.is_some_and(|s| s.used.is_none()),
@@ -239,7 +298,7 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
             && token.successor == Some(rotation.successor)
             && rotation.now - used <= rotation.grace_ms
         {
-            return Ok(Rotated::Exchanged { user, device, again: true });
+            return Ok(Rotated::Exchanged { user, device, again: true, escrow });
         }
         let sql = "UPDATE families SET revoked_ms = $2 WHERE id = $1";
         run(t, doing, sql, &[&token.family, &rotation.now]).await?;
@@ -251,11 +310,11 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let sql = "UPDATE refresh_tokens SET used_ms = $2, successor = $3 WHERE hash = $1";
     let (presented, successor) = (rotation.presented.0.as_slice(), rotation.successor.0.as_slice());
     run(t, doing, sql, &[&presented, &rotation.now, &successor]).await?;
-    // What a disabled user may still deliver has an end.
-    let expires = if user.disabled { token.expires } else { rotation.expires };
+    // What only delivers is not prolonged.
+    let expires = if escrow.is_some() { rotation.expires.min(token.expires) } else { rotation.expires };
     add_token(t, &rotation.successor, token.family, rotation.now, expires).await?;
     if let Some(device) = device {
         run(t, doing, "UPDATE devices SET seen_ms = $2 WHERE id = $1", &[&device.0, &rotation.now]).await?;
     }
-    Ok(Rotated::Exchanged { user, device, again: false })
+    Ok(Rotated::Exchanged { user, device, again: false, escrow })
 }

@@ -3,7 +3,8 @@
 use super::{Parameters, PostgresStore, all, first, get, reading, run, write};
 use crate::error::StoreError;
 use crate::store::codec::{
-    from_json, hash, key_of, key_parts, rank_name, rank_of, record_key, to_i64, to_json, to_u64,
+    fitting, from_json, hash, key_of, key_parts, quarantined, rank_name, rank_of, record_key, to_i64,
+    to_json, to_u64,
 };
 use crate::store::*;
 use deadpool_postgres::Transaction;
@@ -48,6 +49,24 @@ impl SyncStore for PostgresStore {
         let mut client = self.client().await?;
         let t = reading(&mut client, "read changes").await?;
         pull_in(&t, query).await
+    }
+
+    async fn quarantined(&self, query: QuarantineQuery) -> Result<Vec<Quarantined>> {
+        let doing = "list quarantined events";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let sql = "SELECT e.device, e.seq, d.\"user\", e.received_ms, e.drift_ms, e.outcome \
+                   FROM events e JOIN devices d ON d.id = e.device \
+                   WHERE e.branch = $1 AND e.quarantined AND ($2::uuid IS NULL OR d.\"user\" = $2) \
+                   ORDER BY e.received_ms DESC, e.device, e.seq LIMIT $3";
+        let user = query.user.map(|user| user.0);
+        let rows = all(&t, doing, sql, &[&query.branch.0, &user, &i64::from(query.limit)]).await?;
+        rows.iter()
+            .map(|row| {
+                let times = (get(row, 3)?, get(row, 4)?);
+                quarantined(get(row, 0)?, get(row, 1)?, get(row, 2)?, times, get(row, 5)?)
+            })
+            .collect()
     }
 }
 
@@ -167,8 +186,8 @@ async fn append_in(t: &Transaction<'_>, append: &Append) -> Result<Appended> {
 async fn add_events(t: &Transaction<'_>, append: &Append) -> Result<()> {
     let events = &append.events;
     let sql = "INSERT INTO events(device, seq, hash, text, branch, received_ms, rank, outcome, quarantined, \
-               key_kind, key_id, waits_kind, waits_id) \
-               SELECT $1, seq, hash, text, $2, $3, rank, outcome, quarantined, key_kind, key_id, waits_kind, waits_id \
+               key_kind, key_id, waits_kind, waits_id, drift_ms) \
+               SELECT $1, seq, hash, text, $2, $3, rank, outcome, quarantined, key_kind, key_id, waits_kind, waits_id, $14 \
                FROM unnest($4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::text[], $9::boolean[], \
                $10::text[], $11::uuid[], $12::text[], $13::uuid[]) \
                AS e(seq, hash, text, rank, outcome, quarantined, key_kind, key_id, waits_kind, waits_id)";
@@ -198,6 +217,7 @@ async fn add_events(t: &Transaction<'_>, append: &Append) -> Result<()> {
         &key_ids,
         &waits_kinds,
         &waits_ids,
+        &append.drift_ms,
     ];
     run(t, "store events", sql, values).await.map(|_| ())
 }
@@ -299,10 +319,12 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
             all(t, doing, sql, &[&query.branch.0, &from, &one_more, &owner.0]).await?
         }
     };
-    let more = rows.len() > limit;
-    let mut changes = Vec::with_capacity(rows.len().min(limit));
+    let sizes = rows.iter().take(limit).map(|row| Ok(get::<Option<&str>>(row, 1)?.map_or(0, str::len)));
+    let fits = fitting(sizes.collect::<Result<Vec<_>>>()?);
+    let more = rows.len() > fits;
+    let mut changes = Vec::with_capacity(fits);
     let mut last = cursor;
-    for row in rows.iter().take(limit) {
+    for row in rows.iter().take(fits) {
         last = to_u64(get(row, 0)?);
         changes.push(match get::<Option<&str>>(row, 1)? {
             Some(body) => Change::State { record: from_json("record", body)? },

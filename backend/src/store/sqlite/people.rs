@@ -104,11 +104,35 @@ impl PeopleStore for SqliteStore {
         .await
     }
 
+    async fn devices(&self, branch: Option<BranchId>) -> Result<Vec<Device>> {
+        self.read("list devices", move |t| {
+            let sql = format!("{DEVICES} WHERE ?1 IS NULL OR u.branch = ?1 ORDER BY d.enrolled_ms, d.id");
+            all(t, "list devices", &sql, [branch.map(|b| b.0)], device_of)
+        })
+        .await
+    }
+
+    async fn device(&self, id: DeviceId) -> Result<Option<Device>> {
+        self.read("find a device", move |t| {
+            first(t, "find a device", &format!("{DEVICES} WHERE d.id = ?1"), [id.0], device_of)
+        })
+        .await
+    }
+
+    async fn revoke_device(&self, id: DeviceId, now: Millis) -> Result<bool> {
+        self.write("revoke a device", move |t| {
+            let sql = "UPDATE devices SET revoked_ms = coalesce(revoked_ms, ?2) WHERE id = ?1";
+            Ok(run(t, "revoke a device", sql, params![id.0, now])? == 1)
+        })
+        .await
+    }
+
     async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
         let key = user_key(username);
         self.write("disable a user", move |t| {
+            let doing = "disable a user";
             let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, ?2) WHERE username_key = ?1";
-            Ok(run(t, "disable a user", sql, params![key, now])? == 1)
+            Ok(run(t, doing, sql, params![key, now])? == 1)
         })
         .await
     }
@@ -131,6 +155,25 @@ impl PeopleStore for SqliteStore {
     }
 }
 
+const DEVICES: &str = "SELECT d.id, d.user, d.name, d.platform, d.enrolled_ms, d.seen_ms, d.drift_ms, \
+                       d.head_seq, d.revoked_ms, d.follows FROM devices d JOIN users u ON u.id = d.user";
+
+fn device_of(row: &rusqlite::Row<'_>) -> Result<Device> {
+    let get = |e| database("read a device", e);
+    Ok(Device {
+        id: DeviceId(row.get(0).map_err(get)?),
+        user: UserId(row.get(1).map_err(get)?),
+        name: row.get(2).map_err(get)?,
+        platform: row.get(3).map_err(get)?,
+        enrolled_at: row.get(4).map_err(get)?,
+        seen_at: row.get(5).map_err(get)?,
+        drift_ms: row.get(6).map_err(get)?,
+        events: super::rows::to_u64(row.get(7).map_err(get)?),
+        revoked_at: row.get(8).map_err(get)?,
+        follows: row.get::<_, Option<Uuid>>(9).map_err(get)?.map(DeviceId),
+    })
+}
+
 fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
     let sql = format!("SELECT {USER} FROM users u LEFT JOIN branches b ON b.id = u.branch WHERE u.id = ?1");
     first(t, "find a user", &sql, [id.0], user)
@@ -142,17 +185,30 @@ fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
         run(
             t,
             doing,
-            "INSERT INTO devices(id, user, name, platform, enrolled_ms, seen_ms, head_hash) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT(id) DO UPDATE \
+            "INSERT INTO devices(id, user, name, platform, enrolled_ms, seen_ms, head_hash, follows, revoked_ms) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, (SELECT revoked_ms FROM devices WHERE id = ?7)) ON CONFLICT(id) DO UPDATE \
              SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms \
              WHERE user = excluded.user",
-            params![device.id.0, session.user.0, device.name, device.platform, session.now, Hash::ZERO.0],
+            params![
+                device.id.0,
+                session.user.0,
+                device.name,
+                device.platform,
+                session.now,
+                Hash::ZERO.0,
+                session.follows.map(|d| d.0)
+            ],
         )?;
         let sql = "SELECT user FROM devices WHERE id = ?1";
         let owner: Option<Uuid> =
             first(t, doing, sql, [device.id.0], |row| row.get(0).map_err(|e| database(doing, e)))?;
         if owner != Some(session.user.0) {
             return Ok(Opened::DeviceOfAnother);
+        }
+        let sql = "SELECT 1 FROM devices WHERE id = ?1 AND revoked_ms IS NOT NULL";
+        // One that goes on from a revoked one delivers what was captured, and no more.
+        if session.follows.is_none() && first(t, doing, sql, [device.id.0], |_| Ok(()))?.is_some() {
+            return Ok(Opened::DeviceRevoked);
         }
     }
     run(
@@ -183,13 +239,15 @@ struct Token {
     user: UserId,
     device: Option<DeviceId>,
     revoked: bool,
+    device_revoked: bool,
 }
 
 fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
     let doing = "find a refresh token";
     let get = |e| database(doing, e);
-    let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.user, f.device, f.revoked_ms \
-               FROM refresh_tokens r JOIN families f ON f.id = r.family WHERE r.hash = ?1";
+    let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.user, f.device, f.revoked_ms, \
+               d.revoked_ms FROM refresh_tokens r JOIN families f ON f.id = r.family \
+               LEFT JOIN devices d ON d.id = f.device WHERE r.hash = ?1";
     first(t, doing, sql, [token.0], |row| {
         Ok(Token {
             family: row.get(0).map_err(get)?,
@@ -199,6 +257,7 @@ fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
             user: UserId(row.get(4).map_err(get)?),
             device: row.get::<_, Option<Uuid>>(5).map_err(get)?.map(DeviceId),
             revoked: row.get::<_, Option<i64>>(6).map_err(get)?.is_some(),
+            device_revoked: row.get::<_, Option<i64>>(7).map_err(get)?.is_some(),
         })
     })
 }
@@ -208,9 +267,16 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let Some(token) = token_in(t, &rotation.presented)? else { return Ok(Rotated::Unknown) };
     let Some(user) = user_in(t, token.user)? else { return Ok(Rotated::Unknown) };
     if token.revoked {
-        return Ok(Rotated::Revoked);
+        return Ok(if user.disabled { Rotated::Disabled } else { Rotated::Revoked });
     }
     let device = token.device;
+    let escrow = match (user.disabled, token.device_revoked) {
+        // Without a device there is nothing that could have been captured.
+        (true, _) if device.is_none() => return Ok(Rotated::Disabled),
+        (true, _) => Some(Ended::UserDisabled),
+        (false, true) => Some(Ended::DeviceRevoked),
+        (false, false) => None,
+    };
     if let Some(used) = token.used {
         let successor_unused = match token.successor {
             Some(successor) => token_in(t, &successor)?.is_some_and(|s| s.used.is_none()),
@@ -220,7 +286,7 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
             && token.successor == Some(rotation.successor)
             && rotation.now - used <= rotation.grace_ms
         {
-            return Ok(Rotated::Exchanged { user, device, again: true });
+            return Ok(Rotated::Exchanged { user, device, again: true, escrow });
         }
         let sql = "UPDATE families SET revoked_ms = ?2 WHERE id = ?1";
         run(t, doing, sql, params![token.family, rotation.now])?;
@@ -231,11 +297,11 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     }
     let sql = "UPDATE refresh_tokens SET used_ms = ?2, successor = ?3 WHERE hash = ?1";
     run(t, doing, sql, params![rotation.presented.0, rotation.now, rotation.successor.0])?;
-    // What a disabled user may still deliver has an end.
-    let expires = if user.disabled { token.expires } else { rotation.expires };
+    // What only delivers is not prolonged.
+    let expires = if escrow.is_some() { rotation.expires.min(token.expires) } else { rotation.expires };
     add_token(t, &rotation.successor, token.family, rotation.now, expires)?;
     if let Some(device) = device {
         run(t, doing, "UPDATE devices SET seen_ms = ?2 WHERE id = ?1", params![device.0, rotation.now])?;
     }
-    Ok(Rotated::Exchanged { user, device, again: false })
+    Ok(Rotated::Exchanged { user, device, again: false, escrow })
 }

@@ -6,6 +6,7 @@ use super::rows::{
 };
 use super::{SqliteStore, database};
 use crate::error::StoreError;
+use crate::store::codec::{fitting, quarantined};
 use crate::store::*;
 use rusqlite::{Transaction, params};
 use std::collections::BTreeSet;
@@ -45,6 +46,28 @@ impl SyncStore for SqliteStore {
 
     async fn pull(&self, query: PullQuery) -> Result<PullPage> {
         self.read("read changes", move |t| pull_in(t, query)).await
+    }
+
+    async fn quarantined(&self, query: QuarantineQuery) -> Result<Vec<Quarantined>> {
+        let doing = "list quarantined events";
+        let get = move |e| database(doing, e);
+        self.read(doing, move |t| {
+            let sql = "SELECT e.device, e.seq, d.user, e.received_ms, e.drift_ms, e.outcome \
+                       FROM events e JOIN devices d ON d.id = e.device \
+                       WHERE e.branch = ?1 AND e.quarantined = 1 AND (?2 IS NULL OR d.user = ?2) \
+                       ORDER BY e.received_ms DESC, e.device, e.seq LIMIT ?3";
+            all(t, doing, sql, params![query.branch.0, query.user.map(|u| u.0), query.limit], |row| {
+                let outcome: String = row.get(5).map_err(get)?;
+                quarantined(
+                    row.get(0).map_err(get)?,
+                    row.get(1).map_err(get)?,
+                    row.get(2).map_err(get)?,
+                    (row.get(3).map_err(get)?, row.get(4).map_err(get)?),
+                    &outcome,
+                )
+            })
+        })
+        .await
     }
 }
 
@@ -175,8 +198,8 @@ fn add_event(t: &Transaction<'_>, append: &Append, event: &NewEvent) -> Result<(
     let key = event.key.map(key_parts);
     let waits = event.waits_for.map(key_parts);
     let sql = "INSERT INTO events(device, seq, hash, text, branch, received_ms, rank, outcome, quarantined, \
-               key_kind, key_id, waits_kind, waits_id) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+               key_kind, key_id, waits_kind, waits_id, drift_ms) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     let parameters = params![
         append.device.0,
         to_i64(event.seq),
@@ -191,6 +214,7 @@ fn add_event(t: &Transaction<'_>, append: &Append, event: &NewEvent) -> Result<(
         key.map(|k| k.1),
         waits.map(|k| k.0),
         waits.map(|k| k.1),
+        append.drift_ms,
     ];
     run(t, "store an event", sql, parameters).map(|_| ())
 }
@@ -265,10 +289,11 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
             }
         }
     };
-    let more = rows.len() > limit;
-    let mut changes = Vec::with_capacity(rows.len().min(limit));
+    let fits = fitting(rows.iter().take(limit).map(|(_, body, ..)| body.as_ref().map_or(0, String::len)));
+    let more = rows.len() > fits;
+    let mut changes = Vec::with_capacity(fits);
     let mut last = cursor;
-    for (seq, body, kind, id) in rows.into_iter().take(limit) {
+    for (seq, body, kind, id) in rows.into_iter().take(fits) {
         last = seq;
         changes.push(match body {
             Some(body) => Change::State { record: from_json("record", &body)? },

@@ -1,0 +1,83 @@
+//! Pages from a server that may know more than this version.
+
+use super::*;
+use crate::store::remote::{self, Page};
+use crate::store::{chain, fork, meta};
+use vereda_domain::api::Change;
+use vereda_domain::event::{Event, Hash};
+
+fn page(changes: &[&str], cursor: u64) -> Page {
+    let text = format!(r#"{{"changes":[{}],"cursor":{cursor},"more":false}}"#, changes.join(","));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_an_unknown_shape_stops_no_pull_and_is_kept_for_the_next_version() {
+    let (device, session) = Device::ready().await;
+    let made = device.app.create_client(new_client("Juan", "7")).await.unwrap();
+    let record = session.store.read(|db| crate::store::project::client(db, made.row.id)).unwrap().unwrap();
+    // Another client, as a server of this version says it, and a thing that this version does not know.
+    let mut other = record.clone();
+    other.id = vereda_domain::ClientId(Uuid::from_u128(77));
+    let known =
+        serde_json::to_string(&Change::State { record: vereda_domain::record::Record::Client(other) });
+    let known = known.unwrap();
+    let unknown = r#"{"change":"state","record":{"kind":"guarantee","id":"x"}}"#;
+    let future = r#"{"change":"merge","of":[1,2]}"#;
+    let identity = session.identity();
+    let apply = |page: &Page| session.store.write(|db| remote::apply(db, &identity, page, START)).unwrap();
+    apply(&page(&[unknown, &known, future], 9));
+    apply(&page(&[unknown], 10));
+    let (cursor, unread) =
+        session.store.read(|db| Ok((meta::get(db, &meta::CURSOR)?, remote::unread(db)?))).unwrap();
+    assert_eq!((cursor, unread), (Some(10), 2), "the page is applied, and what is unknown kept once");
+    assert_eq!(
+        device.app.portfolio(PortfolioRequest { limit: 50, ..Default::default() }).await.unwrap().total,
+        2
+    );
+    assert_eq!(device.app.sync().await.unwrap().unread, 2);
+    // The next version can read one of them.
+    session
+        .store
+        .write(|db| Ok(db.execute("UPDATE unread SET text = ?1 WHERE text = ?2", [known.as_str(), unknown])?))
+        .unwrap();
+    let read = session.store.write(|db| remote::retry_unread(db, &identity, START)).unwrap();
+    assert_eq!((read, session.store.read(remote::unread).unwrap()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forked_chain_is_recorded_again_whole_and_kept_as_evidence() {
+    let (device, session) = Device::ready().await;
+    let made = device.app.create_client(new_client("Juan", "7")).await.unwrap();
+    let client = made.row.id;
+    for phone in ["301 555 0001", "301 555 0002"] {
+        let fields = [(ClientField::Phone, phone.to_owned())].into();
+        device.app.edit_client(EditClientRequest { client, fields }).await.unwrap();
+        device.pass(1000);
+    }
+    let old = session.identity();
+    let before = session.store.read(chain::unsent).unwrap();
+    let mut new = (*old).clone();
+    new.device = DeviceId(Uuid::now_v7());
+    let count = session.store.write(|db| fork::record_again(db, &old, &new)).unwrap();
+    assert_eq!(count, 3);
+    let after = session.store.read(chain::unsent).unwrap();
+    let mut last = Hash::ZERO;
+    for (index, (one, two)) in before.iter().zip(&after).enumerate() {
+        let (one, two): (Event, Event) =
+            (serde_json::from_str(one.get()).unwrap(), serde_json::from_str(two.get()).unwrap());
+        assert_eq!((two.device, two.seq, two.prev), (new.device, index as u64 + 1, last));
+        assert_eq!((two.at, two.hlc.wall, two.hlc.node), (one.at, one.hlc.wall, new.device));
+        last = Hash::of(after[index].get().as_bytes());
+    }
+    let kept: i64 = session
+        .store
+        .read(|db| Ok(db.query_row("SELECT count(*) FROM old_events", [], |row| row.get(0))?))
+        .unwrap();
+    assert_eq!(kept, 3);
+    let record = session.store.read(|db| crate::store::project::client(db, client)).unwrap().unwrap();
+    assert_eq!(record.value(ClientField::Phone), "301 555 0002");
+    assert!(record.fields.values().all(|register| register.conflicts().is_empty()));
+    let of_old = record.fields.values().flat_map(|r| r.writes.keys()).filter(|hlc| hlc.node == old.device);
+    assert_eq!(of_old.count(), 0, "nothing that the server will never hear of");
+}

@@ -1,0 +1,40 @@
+//! The devices of a branch, and revoking one.
+
+use super::Shared;
+use super::caller::Caller;
+use super::problem::{ApiError, ApiResult};
+use crate::clock::now_ms;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use vereda_domain::api::{Device, Role};
+use vereda_domain::{BranchId, DeviceId};
+
+/// A manager sees to the own branch, an administrator to all.
+fn scope(caller: &Caller) -> ApiResult<Option<BranchId>> {
+    if caller.role == Role::Admin { Ok(None) } else { caller.branch().map(Some) }
+}
+
+/// Every device that the caller sees to.
+pub async fn list(State(app): State<Shared>, caller: Caller) -> ApiResult<Json<Vec<Device>>> {
+    Ok(Json(app.store.devices(scope(&caller)?).await?))
+}
+
+/// Ends a device's access; what was captured on it is still taken in.
+pub async fn revoke(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    let id: DeviceId = id.parse().map_err(|_| ApiError::not_found())?;
+    let device = app.store.device(id).await?.ok_or_else(ApiError::not_found)?;
+    if let Some(branch) = scope(&caller)? {
+        let owner = app.store.user(device.user).await?.and_then(|user| user.branch);
+        if owner.is_none_or(|owner| owner.id != branch) {
+            return Err(ApiError::not_found());
+        }
+    }
+    app.store.revoke_device(id, now_ms()).await?;
+    tracing::warn!(device = %id, by = %caller.user, "a device was revoked");
+    Ok(StatusCode::NO_CONTENT)
+}
