@@ -310,7 +310,7 @@ async fn a_name_that_does_not_exist_is_answered_like_one_that_does() {
 #[tokio::test]
 async fn a_disabled_user_gets_in_nowhere() {
     let server = Server::start().await;
-    let session = server.session("officer", None).await;
+    let session = server.session("officer", Some(DeviceId(Uuid::now_v7()))).await;
     let caller = server.caller("officer").await;
     let elsewhere = server.session("officer", None).await;
     server.running.people().disable_user("officer").await.unwrap();

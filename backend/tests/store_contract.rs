@@ -393,51 +393,74 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
     }
 }
 
+/// 32 writers and 32 readers of one branch: nobody ever skips a change, and nothing is written twice.
 async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
-    let mut tasks = Vec::new();
-    for n in 0..4 {
+    const WRITERS: u8 = 32;
+    const READERS: usize = 32;
+    const EACH: usize = 4;
+    let query = |cursor, limit| PullQuery { branch: world.branch.id, owner: None, cursor, limit };
+    let before = all_clients(store.pull(query(0, 1000)).await.unwrap().changes);
+    let mut writers = Vec::new();
+    for n in 0..WRITERS {
         let (store, user, branch) = (store.clone(), world.officer.clone(), world.branch.clone());
-        let device = enrol(&store, &user, 30 + n).await;
-        tasks.push(tokio::spawn(async move {
-            let (mut done, mut stale) = (0, 0);
-            while done < 10 {
+        let device = enrol(&store, &user, 100 + n).await;
+        writers.push(tokio::spawn(async move {
+            let mut made = Vec::new();
+            while made.len() < EACH {
                 let now = snapshot(&store, &branch, device, &[]).await;
-                let event = captured(&user, &branch, device, now.head, ClientId(Uuid::now_v7()));
-                match store.append(push_of(&user, &branch, &now, &event)).await.unwrap() {
-                    Appended::Done => done += 1,
-                    Appended::Stale => stale += 1,
+                let client = ClientId(Uuid::now_v7());
+                let event = captured(&user, &branch, device, now.head, client);
+                if store.append(push_of(&user, &branch, &now, &event)).await.unwrap() == Appended::Done {
+                    made.push(client);
                 }
             }
-            stale
+            made
         }));
     }
-    let device = enrol(store, &world.officer, 40).await;
-    let start = snapshot(store, &world.branch, device, &[]).await.branch_seq;
-    // Whoever pulls meanwhile sees every change exactly once.
-    let (mut cursor, mut seen) = (0, std::collections::BTreeSet::new());
-    let mut read = async || {
-        let page =
-            store.pull(PullQuery { branch: world.branch.id, owner: None, cursor, limit: 7 }).await.unwrap();
-        assert!(page.cursor >= cursor);
-        cursor = page.cursor;
-        for change in &page.changes {
-            if let Change::State { record: Record::Client(record) } = change {
-                seen.insert(record.id);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut readers = Vec::new();
+    for n in 0..READERS {
+        let (store, stop) = (store.clone(), stop.clone());
+        let branch = world.branch.id;
+        readers.push(tokio::spawn(async move {
+            let (mut cursor, mut seen) = (0, std::collections::BTreeSet::new());
+            loop {
+                // Asked before the page: what was written by then must be in the pages that follow.
+                let last = stop.load(std::sync::atomic::Ordering::SeqCst);
+                let limit = 1 + u32::try_from(n % 9).unwrap();
+                let page = store.pull(PullQuery { branch, owner: None, cursor, limit }).await.unwrap();
+                assert!(page.cursor >= cursor);
+                cursor = page.cursor;
+                seen.extend(all_clients(page.changes));
+                if last && !page.more {
+                    return seen;
+                }
+                tokio::task::yield_now().await;
             }
-        }
-        page.more
-    };
-    while tasks.iter().any(|task| !task.is_finished()) {
-        read().await;
+        }));
     }
-    while read().await {}
-    for task in tasks {
-        task.await.unwrap();
+    let mut all = before;
+    for writer in writers {
+        all.extend(writer.await.unwrap());
     }
-    let all =
-        store.pull(PullQuery { branch: world.branch.id, owner: None, cursor: 0, limit: 1000 }).await.unwrap();
-    assert!(all.changes.len() >= 40 && all.cursor > start);
-    assert_eq!(seen.len(), all.changes.len());
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), all);
+    }
+    let rows = store.pull(query(0, 1000)).await.unwrap().changes;
+    let clients =
+        rows.iter().filter(|row| matches!(row, Change::State { record: Record::Client(_) })).count();
+    assert_eq!(clients, all.len(), "each once");
+}
+
+fn all_clients(changes: Vec<Change>) -> std::collections::BTreeSet<ClientId> {
+    changes
+        .into_iter()
+        .filter_map(|change| match change {
+            Change::State { record: Record::Client(record) } => Some(record.id),
+            _ => None,
+        })
+        .collect()
 }
 
 async fn models(store: &Arc<dyn Store>) {
