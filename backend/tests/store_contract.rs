@@ -217,10 +217,11 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     let (family, token) = (Uuid::now_v7(), Hash([73; 32]));
     let device = Some(DeviceInfo { id: next, name: "n".into(), platform: "linux".into() });
     let user = world.officer.id;
-    let fork = NewSession { family, user, device, follows: Some(lost), token, now: 5002, expires: 9000 };
+    let fork = NewSession { family, user, device, follows: Some(lost), token, now: 5002, expires: 90_000 };
     assert_eq!(store.open_session(fork).await.unwrap(), Opened::Opened);
     let row = store.device(next).await.unwrap().unwrap();
     assert_eq!((row.follows, row.revoked_at), (Some(lost), Some(5000)));
+    assert!(matches!(rotate(73, 74, 9001).await, Rotated::Unknown), "nor does it last any longer");
     let listed = store.devices(world.officer.branch.as_ref().map(|b| b.id)).await.unwrap();
     assert!(listed.iter().any(|d| d.id == next) && listed.iter().any(|d| d.id == lost));
     assert!(store.devices(Some(BranchId(Uuid::now_v7()))).await.unwrap().is_empty());

@@ -76,7 +76,8 @@ pub struct NewSession {
     /// On which device, if any; enrolled if it is new.
     pub device: Option<DeviceInfo>,
     /// The device of the same user from whose chain this new one goes on: the device was set back
-    /// to a backup, and its chain forked. What was revoked stays so.
+    /// to a backup, and its chain forked. What was revoked stays so, and the session ends no later
+    /// than that device's would have.
     pub follows: Option<DeviceId>,
     /// SHA-256 of the refresh token.
     pub token: Hash,

@@ -223,7 +223,18 @@ async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opene
     let sql = "INSERT INTO families(id, \"user\", device, opened_ms) VALUES ($1, $2, $3, $4)";
     let device = session.device.as_ref().map(|d| d.id.0);
     run(t, doing, sql, &[&session.family, &session.user.0, &device, &session.now]).await?;
-    add_token(t, &session.token, session.family, session.now, session.expires).await?;
+    let expires = match session.follows {
+        None => session.expires,
+        // Going on under another identity prolongs nothing, however often.
+        Some(follows) => {
+            let sql = "SELECT max(r.expires_ms) FROM refresh_tokens r JOIN families f ON f.id = r.family \
+                       WHERE f.device = $1";
+            let row = first(t, doing, sql, &[&follows.0]).await?;
+            let end: Option<Millis> = row.as_ref().map(|row| get(row, 0)).transpose()?.flatten();
+            session.expires.min(end.unwrap_or(session.now))
+        }
+    };
+    add_token(t, &session.token, session.family, session.now, expires).await?;
     // Tokens that ended long ago say nothing any more; a reuse of one reads as unknown.
     let week = 7 * 24 * 3600 * 1000;
     let sql = "DELETE FROM refresh_tokens WHERE expires_ms < $1 AND family IN \

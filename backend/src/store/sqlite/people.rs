@@ -217,7 +217,19 @@ fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
         "INSERT INTO families(id, user, device, opened_ms) VALUES (?1, ?2, ?3, ?4)",
         params![session.family, session.user.0, session.device.as_ref().map(|d| d.id.0), session.now],
     )?;
-    add_token(t, &session.token, session.family, session.now, session.expires)?;
+    let expires = match session.follows {
+        None => session.expires,
+        // Going on under another identity prolongs nothing, however often.
+        Some(follows) => {
+            let sql = "SELECT max(r.expires_ms) FROM refresh_tokens r JOIN families f ON f.id = r.family \
+                       WHERE f.device = ?1";
+            let end: Option<Millis> =
+                first(t, doing, sql, [follows.0], |row| row.get(0).map_err(|e| database(doing, e)))?
+                    .flatten();
+            session.expires.min(end.unwrap_or(session.now))
+        }
+    };
+    add_token(t, &session.token, session.family, session.now, expires)?;
     // Tokens that ended long ago say nothing any more; a reuse of one reads as unknown.
     let week = 7 * 24 * 3600 * 1000;
     let sql = "DELETE FROM refresh_tokens WHERE expires_ms < ?1 AND family IN \
