@@ -102,6 +102,7 @@ struct Document {
     wrapped: String,
     failed: u32,
     /// How long the machine had been running at the last attempt, in milliseconds.
+    #[serde(default)]
     failed_uptime: Millis,
 }
 
@@ -494,6 +495,24 @@ mod tests {
         other.put(&vault.document.id.to_string(), &[1; 32]).unwrap();
         assert!(matches!(vault.open(&other, "274913", at(0)), Err(DeviceError::KeyMissing)));
         assert_eq!(Vault::read(folder.path()).unwrap().unwrap().document.failed, 0);
+    }
+
+    /// As versions wrote it that told the waits by the calendar.
+    #[test]
+    fn a_vault_from_before_the_machines_own_clock_counted_still_opens() {
+        let (folder, keys) = (tempfile::tempdir().unwrap(), keys());
+        let (_, key) = Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        let path = folder.path().join(FILE);
+        let mut old: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let fields = old.as_object_mut().unwrap();
+        fields.remove("failed_uptime").unwrap();
+        fields.insert("retry_at".into(), 1_795_000_000_000_i64.into());
+        fields.insert("failed".into(), 9.into());
+        std::fs::write(&path, old.to_string()).unwrap();
+        let mut vault = Vault::read(folder.path()).unwrap().unwrap();
+        assert!(vault.retry_at(at(1)).is_some(), "the attempts still count");
+        let late = at(10 * 24 * 3_600_000);
+        assert_eq!(*vault.open(&keys, "274913", late).unwrap(), *key);
     }
 
     #[test]
