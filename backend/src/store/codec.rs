@@ -97,7 +97,7 @@ pub fn quarantined(
     device: Uuid,
     seq: i64,
     user: Uuid,
-    (at, drift_ms): (Millis, Millis),
+    (at, drift_ms): (Millis, Option<Millis>),
     outcome: &str,
 ) -> Result<Quarantined> {
     let EventOutcome::Quarantined { reason, detail } = from_json("outcome", outcome)? else {

@@ -258,8 +258,8 @@ pub struct Quarantined {
     pub user: UserId,
     /// When the server received it.
     pub at: Millis,
-    /// The device's clock minus the server's then.
-    pub drift_ms: Millis,
+    /// The device's clock minus the server's then; not known of events from before it was kept.
+    pub drift_ms: Option<Millis>,
     /// Why.
     pub reason: QuarantineReason,
     /// For support, in English.

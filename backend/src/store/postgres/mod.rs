@@ -22,7 +22,7 @@ use tokio_postgres::{Config, IsolationLevel, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Schema changes, in order and numbered as SQLite's are.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// The key of the advisory lock under which one server migrates while the others wait: "vereda".
 const MIGRATION_LOCK: i64 = 0x7665_7265_6461;

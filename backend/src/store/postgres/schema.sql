@@ -27,9 +27,7 @@ CREATE TABLE devices (
   seen_ms     bigint NOT NULL,
   drift_ms    bigint,              -- the device's clock minus ours at its last push
   head_seq    bigint NOT NULL DEFAULT 0,
-  head_hash   bytea NOT NULL,
-  revoked_ms  bigint,              -- since then it only delivers what was captured
-  follows     uuid REFERENCES devices(id)  -- whose chain it goes on from, after a fork
+  head_hash   bytea NOT NULL
 );
 
 CREATE TABLE families (
@@ -61,7 +59,6 @@ CREATE TABLE events (
   rank        text NOT NULL,
   outcome     text NOT NULL,       -- JSON
   quarantined boolean NOT NULL,
-  drift_ms    bigint NOT NULL,     -- the device's clock minus ours when it arrived
   key_kind    text,
   key_id      uuid,
   waits_kind  text,

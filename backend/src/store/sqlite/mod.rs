@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+pub(super) const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// The most jobs that share one commit.
 const GROUP: usize = 64;
@@ -211,6 +211,35 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_version_1_goes_on_with_what_is_in_it() {
+        use crate::store::PeopleStore;
+        let dir = tempfile::tempdir().unwrap();
+        let path = SqliteStore::file_in(dir.path());
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO users(id, username, username_key, name, role, password_hash, created_ms) \
+                 VALUES (zeroblob(16), 'Ana', 'ana', 'Ana', 'officer', 'x', 1); \
+                 INSERT INTO devices(id, user, name, platform, enrolled_ms, seen_ms, head_seq, head_hash) \
+                 VALUES (zeroblob(16), zeroblob(16), 'd', 'linux', 1, 2, 1, zeroblob(32)); \
+                 INSERT INTO events(device, seq, hash, text, branch, received_ms, rank, outcome, quarantined) \
+                 VALUES (zeroblob(16), 1, zeroblob(32), '{}', zeroblob(16), 2, 'officer', '{}', 1);",
+            )
+            .unwrap();
+        drop(connection);
+        let store = SqliteStore::open(&path, 1).unwrap();
+        let devices = store.devices(None).await.unwrap();
+        assert_eq!((devices.len(), devices[0].events, devices[0].revoked_at), (1, 1, None));
+        let drift = store.read("test", |t| {
+            t.query_row("SELECT drift_ms FROM events", [], |r| r.get::<_, Option<i64>>(0))
+                .map_err(|e| database("test", e))
+        });
+        assert_eq!(drift.await.unwrap(), None, "no number is made up for what nobody measured");
     }
 
     #[tokio::test]

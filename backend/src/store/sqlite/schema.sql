@@ -27,9 +27,7 @@ CREATE TABLE devices (
   seen_ms     INTEGER NOT NULL,
   drift_ms    INTEGER,              -- the device's clock minus ours at its last push
   head_seq    INTEGER NOT NULL DEFAULT 0,
-  head_hash   BLOB NOT NULL,
-  revoked_ms  INTEGER,              -- since then it only delivers what was captured
-  follows     BLOB REFERENCES devices(id)  -- whose chain it goes on from, after a fork
+  head_hash   BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE families (
@@ -60,7 +58,6 @@ CREATE TABLE events (
   rank        TEXT NOT NULL,
   outcome     TEXT NOT NULL,        -- JSON
   quarantined INTEGER NOT NULL,
-  drift_ms    INTEGER NOT NULL,     -- the device's clock minus ours when it arrived
   key_kind    TEXT,
   key_id      BLOB,
   waits_kind  TEXT,

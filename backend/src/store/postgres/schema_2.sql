@@ -1,0 +1,4 @@
+-- Version 2: devices that were revoked or that go on from a forked chain; each event's drift.
+ALTER TABLE devices ADD COLUMN revoked_ms bigint;  -- since then it only delivers what was captured
+ALTER TABLE devices ADD COLUMN follows uuid REFERENCES devices(id);  -- whose chain it goes on from, after a fork
+ALTER TABLE events ADD COLUMN drift_ms bigint;     -- the device's clock minus ours when it arrived; not known of older ones
