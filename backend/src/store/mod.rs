@@ -6,6 +6,7 @@
 
 mod codec;
 pub mod postgres;
+mod rotation;
 pub mod sqlite;
 
 use crate::error::StoreError;

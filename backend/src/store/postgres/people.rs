@@ -2,6 +2,7 @@
 
 use super::{PostgresStore, all, first, get, reading, run, write};
 use crate::store::codec::{hash, role_of};
+use crate::store::rotation::{Step, Token, decide};
 use crate::store::*;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
@@ -254,17 +255,6 @@ async fn add_token(
     run(t, "store a refresh token", sql, &[&token.0.as_slice(), &family, &now, &expires]).await.map(|_| ())
 }
 
-struct Token {
-    family: Uuid,
-    expires: Millis,
-    used: Option<Millis>,
-    successor: Option<Hash>,
-    user: UserId,
-    device: Option<DeviceId>,
-    revoked: bool,
-    device_revoked: bool,
-}
-
 /// The token, locked: of two who present it at once, the second sees what the first did.
 async fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
     let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.\"user\", f.device, f.revoked_ms, \
@@ -289,43 +279,27 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let doing = "exchange a refresh token";
     let Some(token) = token_in(t, &rotation.presented).await? else { return Ok(Rotated::Unknown) };
     let Some(user) = user_in(t, token.user).await? else { return Ok(Rotated::Unknown) };
-    if token.revoked {
-        return Ok(if user.disabled { Rotated::Disabled } else { Rotated::Revoked });
-    }
-    let device = token.device;
-    let escrow = match (user.disabled, token.device_revoked) {
-        // Without a device there is nothing that could have been captured.
-        (true, _) if device.is_none() => return Ok(Rotated::Disabled),
-        (true, _) => Some(Ended::UserDisabled),
-        (false, true) => Some(Ended::DeviceRevoked),
-        (false, false) => None,
+    let successor_unused = match token.successor {
+        Some(successor) => token_in(t, &successor).await?.is_some_and(|s| s.used.is_none()),
+        None => false,
     };
-    if let Some(used) = token.used {
-        let successor_unused = match token.successor {
-            Some(successor) => token_in(t, &successor).await?.is_some_and(|s| s.used.is_none()),
-            None => false,
-        };
-        if successor_unused
-            && token.successor == Some(rotation.successor)
-            && rotation.now - used <= rotation.grace_ms
-        {
-            return Ok(Rotated::Exchanged { user, device, again: true, escrow });
+    match decide(&token, user, successor_unused, rotation) {
+        Step::Answer(answer) => Ok(answer),
+        Step::Revoke(answer) => {
+            let sql = "UPDATE families SET revoked_ms = $2 WHERE id = $1";
+            run(t, doing, sql, &[&token.family, &rotation.now]).await?;
+            Ok(answer)
         }
-        let sql = "UPDATE families SET revoked_ms = $2 WHERE id = $1";
-        run(t, doing, sql, &[&token.family, &rotation.now]).await?;
-        return Ok(Rotated::Reused { user: user.id });
+        Step::Exchange(expires, answer) => {
+            let sql = "UPDATE refresh_tokens SET used_ms = $2, successor = $3 WHERE hash = $1";
+            let (presented, successor) = (rotation.presented.0.as_slice(), rotation.successor.0.as_slice());
+            run(t, doing, sql, &[&presented, &rotation.now, &successor]).await?;
+            add_token(t, &rotation.successor, token.family, rotation.now, expires).await?;
+            if let Some(device) = token.device {
+                let sql = "UPDATE devices SET seen_ms = $2 WHERE id = $1";
+                run(t, doing, sql, &[&device.0, &rotation.now]).await?;
+            }
+            Ok(answer)
+        }
     }
-    if token.expires <= rotation.now {
-        return Ok(Rotated::Unknown);
-    }
-    let sql = "UPDATE refresh_tokens SET used_ms = $2, successor = $3 WHERE hash = $1";
-    let (presented, successor) = (rotation.presented.0.as_slice(), rotation.successor.0.as_slice());
-    run(t, doing, sql, &[&presented, &rotation.now, &successor]).await?;
-    // What only delivers is not prolonged.
-    let expires = if escrow.is_some() { rotation.expires.min(token.expires) } else { rotation.expires };
-    add_token(t, &rotation.successor, token.family, rotation.now, expires).await?;
-    if let Some(device) = device {
-        run(t, doing, "UPDATE devices SET seen_ms = $2 WHERE id = $1", &[&device.0, &rotation.now]).await?;
-    }
-    Ok(Rotated::Exchanged { user, device, again: false, escrow })
 }

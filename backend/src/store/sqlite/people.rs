@@ -2,6 +2,7 @@
 
 use super::rows::{USER, all, first, hash, role_of, run, user};
 use super::{SqliteStore, database};
+use crate::store::rotation::{Step, Token, decide};
 use crate::store::*;
 use rusqlite::{Transaction, params};
 use uuid::Uuid;
@@ -243,17 +244,6 @@ fn add_token(t: &Transaction<'_>, token: &Hash, family: Uuid, now: Millis, expir
     run(t, "store a refresh token", sql, params![token.0, family, now, expires]).map(|_| ())
 }
 
-struct Token {
-    family: Uuid,
-    expires: Millis,
-    used: Option<Millis>,
-    successor: Option<Hash>,
-    user: UserId,
-    device: Option<DeviceId>,
-    revoked: bool,
-    device_revoked: bool,
-}
-
 fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
     let doing = "find a refresh token";
     let get = |e| database(doing, e);
@@ -278,42 +268,26 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     let doing = "exchange a refresh token";
     let Some(token) = token_in(t, &rotation.presented)? else { return Ok(Rotated::Unknown) };
     let Some(user) = user_in(t, token.user)? else { return Ok(Rotated::Unknown) };
-    if token.revoked {
-        return Ok(if user.disabled { Rotated::Disabled } else { Rotated::Revoked });
-    }
-    let device = token.device;
-    let escrow = match (user.disabled, token.device_revoked) {
-        // Without a device there is nothing that could have been captured.
-        (true, _) if device.is_none() => return Ok(Rotated::Disabled),
-        (true, _) => Some(Ended::UserDisabled),
-        (false, true) => Some(Ended::DeviceRevoked),
-        (false, false) => None,
+    let successor_unused = match token.successor {
+        Some(successor) => token_in(t, &successor)?.is_some_and(|s| s.used.is_none()),
+        None => false,
     };
-    if let Some(used) = token.used {
-        let successor_unused = match token.successor {
-            Some(successor) => token_in(t, &successor)?.is_some_and(|s| s.used.is_none()),
-            None => false,
-        };
-        if successor_unused
-            && token.successor == Some(rotation.successor)
-            && rotation.now - used <= rotation.grace_ms
-        {
-            return Ok(Rotated::Exchanged { user, device, again: true, escrow });
+    match decide(&token, user, successor_unused, rotation) {
+        Step::Answer(answer) => Ok(answer),
+        Step::Revoke(answer) => {
+            let sql = "UPDATE families SET revoked_ms = ?2 WHERE id = ?1";
+            run(t, doing, sql, params![token.family, rotation.now])?;
+            Ok(answer)
         }
-        let sql = "UPDATE families SET revoked_ms = ?2 WHERE id = ?1";
-        run(t, doing, sql, params![token.family, rotation.now])?;
-        return Ok(Rotated::Reused { user: user.id });
+        Step::Exchange(expires, answer) => {
+            let sql = "UPDATE refresh_tokens SET used_ms = ?2, successor = ?3 WHERE hash = ?1";
+            run(t, doing, sql, params![rotation.presented.0, rotation.now, rotation.successor.0])?;
+            add_token(t, &rotation.successor, token.family, rotation.now, expires)?;
+            if let Some(device) = token.device {
+                let sql = "UPDATE devices SET seen_ms = ?2 WHERE id = ?1";
+                run(t, doing, sql, params![device.0, rotation.now])?;
+            }
+            Ok(answer)
+        }
     }
-    if token.expires <= rotation.now {
-        return Ok(Rotated::Unknown);
-    }
-    let sql = "UPDATE refresh_tokens SET used_ms = ?2, successor = ?3 WHERE hash = ?1";
-    run(t, doing, sql, params![rotation.presented.0, rotation.now, rotation.successor.0])?;
-    // What only delivers is not prolonged.
-    let expires = if escrow.is_some() { rotation.expires.min(token.expires) } else { rotation.expires };
-    add_token(t, &rotation.successor, token.family, rotation.now, expires)?;
-    if let Some(device) = device {
-        run(t, doing, "UPDATE devices SET seen_ms = ?2 WHERE id = ?1", params![device.0, rotation.now])?;
-    }
-    Ok(Rotated::Exchanged { user, device, again: false, escrow })
 }
