@@ -7,7 +7,7 @@ use crate::server::{PASSWORD, PEOPLE, Server};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::event::{Hash, OverrideCode, OverrideReason};
@@ -450,9 +450,8 @@ impl World {
         for device in &self.devices {
             device.network.close();
         }
-        drop(std::mem::take(&mut self.devices));
+        self.devices.clear();
         self.server.stop().await;
-        tokio::time::timeout(Duration::from_secs(5), tokio::task::yield_now()).await.ok();
     }
 }
 
