@@ -5,6 +5,7 @@
 //! environment.
 
 use crate::error::ServerError;
+use crate::identity::passwords::PasswordCost;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,6 +36,9 @@ pub struct Config {
     pub limits: Limits,
     /// Where everything is kept.
     pub database: Database,
+    /// How much work a guess at a password is; set by code alone.
+    #[serde(skip)]
+    pub password_cost: PasswordCost,
 }
 
 /// Where everything is kept.
@@ -136,6 +140,7 @@ impl Default for Config {
             sign_in: SignInLimits::default(),
             limits: Limits::default(),
             database: Database::default(),
+            password_cost: PasswordCost::default(),
         }
     }
 }

@@ -50,7 +50,7 @@ pub async fn open(config: Config) -> Result<Shared, ServerError> {
     let models = Arc::new(Models::new(store.clone()));
     Ok(Arc::new(App {
         tokens,
-        passwords: Passwords::new()?,
+        passwords: Passwords::new(config.password_cost)?,
         throttle: Throttle::new(config.sign_in.clone()),
         sync: Sync::new(store.clone(), models.clone(), metrics.clone()),
         models,

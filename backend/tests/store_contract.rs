@@ -394,10 +394,10 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
     }
 }
 
-/// 32 writers and 32 readers of one branch: nobody ever skips a change, and nothing is written twice.
+/// 64 writers and 64 readers of one branch: nobody ever skips a change, and nothing is written twice.
 async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
-    const WRITERS: u8 = 32;
-    const READERS: usize = 32;
+    const WRITERS: u8 = 64;
+    const READERS: usize = 64;
     const EACH: usize = 4;
     let query = |cursor, limit| PullQuery { branch: world.branch.id, owner: None, cursor, limit };
     let before = all_clients(store.pull(query(0, 1000)).await.unwrap().changes);

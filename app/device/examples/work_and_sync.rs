@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut next = || arguments.next().ok_or("four arguments are needed");
     let (data_dir, keys, user) = (next()?, next()?, next()?.parse()?);
     let first: u32 = next()?.parse()?;
-    let app = App::open(AppConfig {
+    let app = App::open_simulated(AppConfig {
         data_dir: data_dir.into(),
         keystore: KeyStore::given(keyring_core::sample::Store::new_with_backing(&keys)?),
         device_name: "killed".into(),

@@ -10,7 +10,7 @@ use crate::store::meta::Identity;
 use crate::store::{OpenMode, Store};
 use crate::sync;
 use crate::sync::http::{self, Server};
-use crate::vault::{StoreKey, Vault, check_pin};
+use crate::vault::{self, Kdf, StoreKey, Vault, check_pin};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -53,6 +53,8 @@ pub(crate) struct Inner {
     /// One enrolment, unlocking or locking at a time.
     gate: tokio::sync::Mutex<()>,
     http: Mutex<Option<reqwest::Client>>,
+    /// How much work a guess at the PIN of a new vault is.
+    kdf: Kdf,
 }
 
 /// An open session with what runs for it; dropping it ends that.
@@ -76,7 +78,28 @@ impl std::fmt::Debug for App {
 impl App {
     /// The app over a data folder. Opens nothing yet: what cannot be used is said by the command
     /// that needs it.
-    pub fn open(mut config: AppConfig) -> App {
+    pub fn open(config: AppConfig) -> App {
+        App::with_kdf(config, vault::KDF)
+    }
+
+    /// As [`App::open`], for simulations of thousands of devices in one process and nothing else: PINs
+    /// of new vaults are easy to guess by who has the files and the key store, and the certificates
+    /// that are believed are read once for all of them.
+    #[doc(hidden)]
+    pub fn open_simulated(config: AppConfig) -> App {
+        static HTTP: Mutex<Option<reqwest::Client>> = Mutex::new(None);
+        let app = App::with_kdf(config, vault::QUICK);
+        let mut shared = HTTP.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.is_none() {
+            // What keeps it from being made is said by the first command that needs it.
+            *shared = app.0.http().ok();
+        }
+        app.0.http.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&shared);
+        drop(shared);
+        app
+    }
+
+    fn with_kdf(mut config: AppConfig, kdf: Kdf) -> App {
         config.device_name = shown(&config.device_name);
         let folders = Folders::new(config.data_dir.clone());
         App(Arc::new(Inner {
@@ -86,6 +109,7 @@ impl App {
             open: RwLock::new(None),
             gate: tokio::sync::Mutex::new(()),
             http: Mutex::new(None),
+            kdf,
         }))
     }
 
@@ -301,14 +325,15 @@ impl App {
             return Err(DeviceError::Internal("the user has a store already".into()));
         }
         let aside = inner.folders.begin()?;
-        let (vault, key) =
-            match Vault::create(&aside, &inner.config.keystore, identity.view(), identity.device, pin) {
-                Ok(made) => made,
-                Err(error) => {
-                    inner.folders.abandon(&aside);
-                    return Err(error);
-                }
-            };
+        let made =
+            Vault::create(&aside, &inner.config.keystore, identity.view(), identity.device, pin, inner.kdf);
+        let (vault, key) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                inner.folders.abandon(&aside);
+                return Err(error);
+            }
+        };
         let built = Store::open(&aside, &key, OpenMode::Create)
             .and_then(|store| store.write(|db| session::keep(db, identity, server_session)))
             .and_then(|()| inner.folders.finish(&aside, identity.me()));

@@ -31,7 +31,9 @@ use zeroize::Zeroizing;
 const FORMAT: u32 = 1;
 const FILE: &str = "vault.json";
 /// argon2id: 64 MiB, two passes; above OWASP's minimum (19 MiB, two passes).
-const KDF: Kdf = Kdf { m_kib: 64 * 1024, passes: 2, lanes: 1 };
+pub(crate) const KDF: Kdf = Kdf { m_kib: 64 * 1024, passes: 2, lanes: 1 };
+/// For simulations of thousands of devices, whose PINs nobody guesses.
+pub(crate) const QUICK: Kdf = Kdf { m_kib: 8, passes: 1, lanes: 1 };
 /// The most that a file may ask for.
 const MOST: Kdf = Kdf { m_kib: 512 * 1024, passes: 16, lanes: 8 };
 
@@ -77,7 +79,7 @@ fn delay_after(failed: u32) -> Millis {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Kdf {
+pub(crate) struct Kdf {
     m_kib: u32,
     passes: u32,
     lanes: u32,
@@ -122,13 +124,14 @@ impl Vault {
         user: UserView,
         device: DeviceId,
         pin: &str,
+        kdf: Kdf,
     ) -> Result<(Vault, StoreKey)> {
         let key: StoreKey = Zeroizing::new(random()?);
         let secret = Zeroizing::new(random::<32>()?);
         let salt = random::<16>()?;
         let nonce = random::<24>()?;
         let id = Uuid::now_v7();
-        let kek = kek(&KDF, &salt, secret.as_slice(), &id, pin)?;
+        let kek = kek(&kdf, &salt, secret.as_slice(), &id, pin)?;
         let aad = aad(&id, &user, device);
         let wrapped = XChaCha20Poly1305::new(kek.as_slice().into())
             .encrypt(XNonce::from_slice(&nonce), Payload { msg: key.as_slice(), aad: aad.as_bytes() })
@@ -139,7 +142,7 @@ impl Vault {
             user,
             device,
             goes_on_as: None,
-            kdf: KDF,
+            kdf,
             salt: hex::encode(salt),
             secret_check: secret_check(secret.as_slice(), &id)?,
             nonce: hex::encode(nonce),
@@ -408,7 +411,7 @@ mod tests {
     fn the_right_pin_gives_the_key_back_and_a_wrong_one_costs_time_that_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let keys = keys();
-        let (_, key) = Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        let (_, key) = Vault::create(folder.path(), &keys, user(), DEVICE, "274913", KDF).unwrap();
         let again = || Vault::read(folder.path()).unwrap().unwrap();
         assert_eq!(*again().open(&keys, "274913", at(0)).unwrap(), *key);
 
@@ -437,7 +440,7 @@ mod tests {
     fn an_attempt_is_on_disk_before_it_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let keys = keys();
-        Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        Vault::create(folder.path(), &keys, user(), DEVICE, "274913", KDF).unwrap();
         let mut vault = Vault::read(folder.path()).unwrap().unwrap();
         // A check that cannot even begin its stretching stands for an app killed in mid-check.
         vault.document.kdf.m_kib = 1;
@@ -450,7 +453,7 @@ mod tests {
     fn a_vault_that_asks_for_all_memory_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let keys = keys();
-        Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        Vault::create(folder.path(), &keys, user(), DEVICE, "274913", KDF).unwrap();
         let mut vault = Vault::read(folder.path()).unwrap().unwrap();
         vault.document.kdf.m_kib = u32::MAX;
         vault.write().unwrap();
@@ -461,7 +464,7 @@ mod tests {
     fn setting_the_clock_ahead_or_back_and_restarting_saves_no_wait() {
         let folder = tempfile::tempdir().unwrap();
         let keys = keys();
-        Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        Vault::create(folder.path(), &keys, user(), DEVICE, "274913", KDF).unwrap();
         let again = || Vault::read(folder.path()).unwrap().unwrap();
         let (year, uptime) = (365 * 24 * 3_600_000, 50_000_000);
         let mut moment = Moment { now: year, uptime };
@@ -488,7 +491,7 @@ mod tests {
     #[test]
     fn a_lost_platform_secret_is_told_from_a_wrong_pin_and_is_no_attempt() {
         let folder = tempfile::tempdir().unwrap();
-        Vault::create(folder.path(), &keys(), user(), DEVICE, "274913").unwrap();
+        Vault::create(folder.path(), &keys(), user(), DEVICE, "274913", KDF).unwrap();
         let mut vault = Vault::read(folder.path()).unwrap().unwrap();
         assert!(matches!(vault.open(&keys(), "274913", at(0)), Err(DeviceError::KeyMissing)));
         let other = keys();
@@ -501,7 +504,7 @@ mod tests {
     #[test]
     fn a_vault_from_before_the_machines_own_clock_counted_still_opens() {
         let (folder, keys) = (tempfile::tempdir().unwrap(), keys());
-        let (_, key) = Vault::create(folder.path(), &keys, user(), DEVICE, "274913").unwrap();
+        let (_, key) = Vault::create(folder.path(), &keys, user(), DEVICE, "274913", KDF).unwrap();
         let path = folder.path().join(FILE);
         let mut old: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let fields = old.as_object_mut().unwrap();

@@ -14,6 +14,7 @@ use vereda_device::fail::POINTS;
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
 use vereda_domain::UserId;
 use vereda_domain::gateway::*;
+use vereda_server::identity::passwords::PasswordCost;
 
 /// Cargo builds examples next to tests.
 fn program() -> PathBuf {
@@ -21,6 +22,58 @@ fn program() -> PathBuf {
     path.pop();
     path.pop();
     path.join("examples").join(format!("work_and_sync{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// The server as a process of its own, on the folder and the port of one that ran in this process.
+struct Serving {
+    config: vereda_server::Config,
+    child: tokio::process::Child,
+}
+
+impl Serving {
+    async fn start(config: vereda_server::Config) -> Serving {
+        let child = Serving::spawn(&config).await;
+        Serving { config, child }
+    }
+
+    /// Returns when it answers.
+    async fn spawn(config: &vereda_server::Config) -> tokio::process::Child {
+        let mut path = std::env::current_exe().unwrap();
+        path.pop();
+        path.pop();
+        let path = path.join(format!("vereda-server{}", std::env::consts::EXE_SUFFIX));
+        // The port was free a moment ago; connections that linger may hold it for another.
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        loop {
+            let mut child = Command::new(&path)
+                .arg("serve")
+                .env("VEREDA_DATA_DIR", &config.data_dir)
+                .env("VEREDA_LISTEN", config.listen.to_string())
+                .env("VEREDA_METRICS_LISTEN", "127.0.0.1:0")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap_or_else(|error| panic!("{}: {error}; cargo xtask kill builds it", path.display()));
+            while child.try_wait().unwrap().is_none() {
+                if tokio::net::TcpStream::connect(config.listen).await.is_ok() {
+                    return child;
+                }
+                assert!(std::time::Instant::now() < patience, "the server does not answer");
+                tokio::task::yield_now().await;
+            }
+            assert!(std::time::Instant::now() < patience, "the server does not start");
+        }
+    }
+
+    /// SIGKILL, and a new one on what it left.
+    async fn die(&mut self) {
+        self.child.start_kill().unwrap();
+        let status = self.child.wait().await.unwrap();
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "the server: {status}");
+        self.child = Serving::spawn(&self.config).await;
+    }
 }
 
 /// When a round's child is killed.
@@ -33,6 +86,11 @@ enum When {
 
 struct World {
     server: Server,
+    /// If it is not in this process.
+    serving: Option<Serving>,
+    /// When the server is killed in this round: after so many acknowledgements of the device.
+    server_dies_after: Option<u32>,
+    server_deaths: u32,
     folder: tempfile::TempDir,
     user: UserId,
     /// What was acknowledged, by number.
@@ -42,7 +100,7 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let server = Server::start().await;
+        let server = Server::start_with(|config| config.password_cost = PasswordCost::Simulated).await;
         let folder = tempfile::tempdir().unwrap();
         let store =
             keyring_core::sample::Store::new_with_backing(folder.path().join("keys").to_str().unwrap())
@@ -51,7 +109,16 @@ impl World {
         let user = app.enrol(enrol(&server.url(), "ana")).await.unwrap().user.unwrap().id;
         store.save().unwrap();
         app.lock().await.unwrap();
-        World { server, folder, user, acknowledged: BTreeSet::new(), next: 1 }
+        World {
+            server,
+            serving: None,
+            server_dies_after: None,
+            server_deaths: 0,
+            folder,
+            user,
+            acknowledged: BTreeSet::new(),
+            next: 1,
+        }
     }
 
     fn keys(&self) -> String {
@@ -79,6 +146,12 @@ impl World {
         while let Some(line) = lines.next_line().await.unwrap() {
             self.acknowledged.insert(line.parse().unwrap());
             told += 1;
+            if self.server_dies_after.take_if(|after| *after == told).is_some()
+                && let Some(serving) = &mut self.serving
+            {
+                serving.die().await;
+                self.server_deaths += 1;
+            }
             if matches!(when, When::After(most) if told == most) {
                 child.start_kill().unwrap();
             }
@@ -121,6 +194,7 @@ impl World {
         assert!(app.model().await.unwrap().active.is_some(), "the model is active after all");
         let manager = Device::enrolled(&self.server, "marta").await;
         assert_eq!(documents(&manager.app).await, documents(&app).await);
+        drop(self.serving);
     }
 }
 
@@ -141,7 +215,7 @@ async fn documents(app: &App) -> BTreeSet<String> {
 }
 
 fn open(folder: &tempfile::TempDir, keystore: KeyStore) -> App {
-    App::open(AppConfig {
+    App::open_simulated(AppConfig {
         data_dir: folder.path().join("data"),
         keystore,
         device_name: "killed".into(),
@@ -196,6 +270,7 @@ async fn campaign() {
         .collect();
     let mut world = World::new().await;
     world.server.publish(SCORECARD).await;
+    world.serving = Some(Serving::start(world.server.hand_over().await).await);
     world.round(When::At("model.fetched", 0)).await;
     world.round(When::At("model.activating", 0)).await;
     for done in 2..rounds {
@@ -205,12 +280,20 @@ async fn campaign() {
             let point = often[dice.below(u32::try_from(often.len()).unwrap()) as usize];
             When::At(point, dice.below(4))
         };
+        // Every third round the server dies as well, while the device is at work.
+        world.server_dies_after = (dice.below(3) == 0).then(|| 1 + dice.below(6));
         world.round(when).await;
         if done % 50 == 0 {
-            println!("{done} rounds, {} events", world.acknowledged.len());
+            println!(
+                "{done} rounds, {} events, {} kills of the server",
+                world.acknowledged.len(),
+                world.server_deaths
+            );
         }
     }
-    let events = world.acknowledged.len();
+    let (events, deaths) = (world.acknowledged.len(), world.server_deaths);
     world.settled().await;
-    println!("{rounds} rounds: {events} events, none lost, none twice");
+    println!(
+        "{rounds} kills of the device and {deaths} of the server: {events} events, none lost, none twice"
+    );
 }

@@ -7,7 +7,7 @@ use crate::route::{Route, visit};
 use dioxus::prelude::*;
 use vereda_domain::Millis;
 use vereda_domain::gateway::{
-    Command, ErrorCode, GatewayError, GetDrafts, GetStatus, Lock, Phase, Settings, Status, SyncLine,
+    Command, ErrorCode, GatewayError, GetDrafts, GetStatus, Lock, Phase, Settings, Status, SyncLine, SyncNow,
     SyncState, Theme, UserView, Watch, WatchRequest,
 };
 
@@ -213,6 +213,16 @@ impl App {
         browser::on_window(&["hashchange"], move || moved.call(()));
         let sized = Callback::new(move |()| self.measure());
         browser::on_window(&["resize"], move || sized.call(()));
+        let online = Callback::new(move |()| {
+            // The sync engine looks by itself in a while; the network is here now.
+            if self.status.peek().as_ref().is_some_and(|status| status.phase == Phase::Open) {
+                dioxus::core::spawn_forever(async move {
+                    // What came of it is said by the line below every screen.
+                    let _ = self.call::<SyncNow>(()).await;
+                });
+            }
+        });
+        browser::on_window(&["online"], move || online.call(()));
         let mut touched = self.touched;
         let touch = Callback::new(move |()| touched.set(browser::now()));
         browser::on_window(&["pointerdown", "keydown", "wheel", "touchmove"], move || touch.call(()));

@@ -2,7 +2,7 @@
 
 use crate::error::ServerError;
 use crate::identity::keys::random;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -17,6 +17,29 @@ pub struct Passwords {
     permits: Arc<Semaphore>,
     /// Verified against when there is no such user, so that the answer takes as long.
     dummy: Arc<str>,
+    cost: PasswordCost,
+}
+
+/// How much work one guess at a password is. No file and no variable of the environment sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PasswordCost {
+    /// OWASP's: 19 MiB, 2 passes, 1 lane.
+    #[default]
+    Owasp,
+    /// Next to none: for simulations with thousands of sign-ins.
+    Simulated,
+}
+
+impl PasswordCost {
+    fn argon2(self) -> Result<Argon2<'static>, ServerError> {
+        Ok(match self {
+            PasswordCost::Owasp => Argon2::default(),
+            PasswordCost::Simulated => {
+                let params = Params::new(Params::MIN_M_COST, 1, 1, None).map_err(|e| crypto(&e))?;
+                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            }
+        })
+    }
 }
 
 impl Passwords {
@@ -24,10 +47,10 @@ impl Passwords {
     ///
     /// # Errors
     /// [`ServerError::Random`] and [`ServerError::Crypto`].
-    pub fn new() -> Result<Passwords, ServerError> {
+    pub fn new(cost: PasswordCost) -> Result<Passwords, ServerError> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let dummy = hash_now(&hex::encode(random::<16>()?))?;
-        Ok(Passwords { permits: Arc::new(Semaphore::new(cores)), dummy: dummy.into() })
+        let dummy = hash_now(&hex::encode(random::<16>()?), cost)?;
+        Ok(Passwords { permits: Arc::new(Semaphore::new(cores)), dummy: dummy.into(), cost })
     }
 
     /// A PHC string for a new password.
@@ -41,8 +64,9 @@ impl Passwords {
             )));
         }
         let password = password.to_owned();
+        let cost = self.cost;
         let _permit = self.permits.acquire().await.map_err(|e| crypto(&e))?;
-        tokio::task::spawn_blocking(move || hash_now(&password)).await.map_err(|e| crypto(&e))?
+        tokio::task::spawn_blocking(move || hash_now(&password, cost)).await.map_err(|e| crypto(&e))?
     }
 
     /// Takes one of the few places for hashing; hold it while deciding whether to verify at all.
@@ -79,10 +103,9 @@ impl Passwords {
     }
 }
 
-fn hash_now(password: &str) -> Result<String, ServerError> {
+fn hash_now(password: &str, cost: PasswordCost) -> Result<String, ServerError> {
     let salt = random::<16>()?;
-    let hash =
-        Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map_err(|e| crypto(&e))?;
+    let hash = cost.argon2()?.hash_password_with_salt(password.as_bytes(), &salt).map_err(|e| crypto(&e))?;
     Ok(hash.to_string())
 }
 
@@ -96,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_verifies_and_nothing_else_does() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::new(PasswordCost::default()).unwrap();
         let hash = passwords.hash("una vereda larga").await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         let turn = passwords.turn().await.unwrap();

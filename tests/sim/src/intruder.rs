@@ -9,9 +9,15 @@ use vereda_domain::DeviceId;
 use vereda_domain::event::Hash;
 use vereda_domain::hlc::Clock;
 
+/// No connection is kept for the next request, and no certificates are read: it speaks to this process.
+fn client() -> Result<reqwest::Client> {
+    Ok(reqwest::Client::builder().pool_max_idle_per_host(0).tls_certs_only([]).build()?)
+}
+
 /// Its chain is sound; what it says is not.
 pub struct Intruder {
     device: DeviceId,
+    http: reqwest::Client,
     clock: Clock,
     token: String,
     actor: Json,
@@ -31,11 +37,11 @@ impl Intruder {
             "device": {"id": device, "name": "intruso", "platform": "linux"},
         });
         let url = format!("http://{}/api/auth/sign-in", server.address());
-        let session: Json =
-            reqwest::Client::new().post(url).json(&body).send().await?.error_for_status()?.json().await?;
+        let http = client()?;
+        let session: Json = http.post(url).json(&body).send().await?.error_for_status()?.json().await?;
         let token = session["access_token"].as_str().context("a token")?.to_owned();
         let actor = session["user"]["id"].clone();
-        Ok(Intruder { device, clock: Clock::new(device), token, actor, seq: 0, prev: Hash::ZERO })
+        Ok(Intruder { device, http, clock: Clock::new(device), token, actor, seq: 0, prev: Hash::ZERO })
     }
 
     /// Pushes one event with this body, which must be taken in and quarantined.
@@ -49,7 +55,8 @@ impl Intruder {
         });
         let text = serde_json::to_string(&event)?;
         let push = format!(r#"{{"events":[{text}],"device_ms":{now}}}"#);
-        let response = reqwest::Client::new()
+        let response = self
+            .http
             .post(format!("http://{}/api/sync/push", server.address()))
             .bearer_auth(&self.token)
             .header("content-type", "application/json")

@@ -15,6 +15,14 @@ pub mod world;
 use anyhow::{Context as _, Result};
 use std::fmt;
 
+/// A folder of a simulated machine: in memory where there is such a place. The simulation kills
+/// programs, never the power, so nothing here depends on what a disk still held in its cache.
+pub(crate) fn folder() -> Result<tempfile::TempDir> {
+    let memory = std::path::Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.context("a folder for a simulated machine")
+}
+
 /// What happened under one seed.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Report {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use vereda_domain::BranchId;
 use vereda_domain::api::Role;
+use vereda_server::identity::passwords::PasswordCost;
 use vereda_server::identity::people::NewUser;
 use vereda_server::{Config, Running};
 
@@ -29,12 +30,13 @@ impl Server {
     /// # Errors
     /// When it cannot start.
     pub async fn start() -> Result<Server> {
-        let folder = tempfile::tempdir()?;
+        let folder = crate::folder()?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config {
             listen: any,
             metrics_listen: any,
             data_dir: folder.path().to_owned(),
+            password_cost: PasswordCost::Simulated,
             ..Config::default()
         };
         config.limits.drain_ms = 100;

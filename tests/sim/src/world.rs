@@ -52,7 +52,7 @@ impl Device {
     /// When it cannot.
     pub async fn enrol(server: &Server, username: &'static str, seed: u64) -> Result<Device> {
         let network = Network::to(server.address(), seed).await?;
-        let folder = tempfile::tempdir()?;
+        let folder = crate::folder()?;
         let keys = KeyStore::given(keyring_core::mock::Store::new().context("a key store")?);
         let offset = Arc::new(AtomicI64::new(0));
         let app = open(folder.path(), &keys, &offset);
@@ -170,7 +170,7 @@ fn forget(value: &mut serde_json::Value, names: &[&str]) {
 
 fn open(folder: &std::path::Path, keys: &KeyStore, offset: &Arc<AtomicI64>) -> App {
     let offset = offset.clone();
-    App::open(AppConfig {
+    App::open_simulated(AppConfig {
         data_dir: folder.to_owned(),
         keystore: keys.clone(),
         device_name: "simulated".into(),

@@ -5,12 +5,14 @@ use super::{id, project};
 use crate::error::{DeviceError, Result};
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::value::RawValue;
-use vereda_domain::api::{EventOutcome, EventResult, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, Receipt};
+use vereda_domain::api::{
+    EventOutcome, EventResult, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, QuarantineReason, Quarantined, Receipt,
+};
 use vereda_domain::event::{ChainHead, Event, EventBody, Hash, MAX_EVENT_BYTES, Sealed};
 use vereda_domain::gateway::{Delivery, SyncItem};
 use vereda_domain::hlc::Clock;
 use vereda_domain::record::{self, RecordKey};
-use vereda_domain::{AssessmentId, ClientId, Millis};
+use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis};
 
 /// The most that one push carries: little enough for a slow network, and what was sent before it
 /// broke down need not be sent again.
@@ -189,17 +191,50 @@ pub(crate) fn acknowledge(
     for result in results.iter().filter(|result| result.seq <= receipt.seq) {
         let (status, detail) = match &result.outcome {
             EventOutcome::Stored => (STORED, None),
-            EventOutcome::Quarantined { reason, detail } => {
-                let reason = serde_json::to_value(reason)?;
-                let reason = reason.as_str().unwrap_or_default().to_owned();
-                (QUARANTINED, Some(if detail.is_empty() { reason } else { format!("{reason}: {detail}") }))
-            }
+            EventOutcome::Quarantined { reason, detail } => (QUARANTINED, Some(why(*reason, detail)?)),
         };
         statement.execute((result.seq as i64, status, detail))?;
     }
     meta::set(db, &meta::RECEIPT, receipt)?;
     crate::fail::point("push.noted");
     Ok(())
+}
+
+/// Why an event was put aside: the reason's name, then what support wants to know.
+fn why(reason: QuarantineReason, detail: &str) -> Result<String> {
+    let reason = serde_json::to_value(reason)?;
+    let reason = reason.as_str().unwrap_or_default();
+    Ok(if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") })
+}
+
+/// Takes over what the server keeps aside of this device now: what waited there for a record that
+/// came since is not aside any more, and a reason may have changed. Gives how many changed. A list
+/// that does not hold `all` of it says nothing of those that are missing.
+pub(crate) fn aside(db: &Connection, device: DeviceId, list: &[Quarantined], all: bool) -> Result<usize> {
+    let mut changed = 0;
+    let mine: std::collections::BTreeMap<u64, &Quarantined> =
+        list.iter().filter(|one| one.device == device).map(|one| (one.seq, one)).collect();
+    for one in mine.values() {
+        changed += db
+            .prepare_cached(
+                "UPDATE events SET status = ?2, detail = ?3
+                 WHERE seq = ?1 AND status <> 0 AND (status <> ?2 OR detail IS NOT ?3)",
+            )?
+            .execute((one.seq as i64, QUARANTINED, why(one.reason, &one.detail)?))?;
+    }
+    if all {
+        let mut statement = db.prepare_cached("SELECT seq FROM events WHERE status = ?1")?;
+        let here = statement.query_map([QUARANTINED], |row| row.get::<_, i64>(0))?;
+        let gone: Vec<i64> = here
+            .filter(|seq| !matches!(seq, Ok(seq) if mine.contains_key(&seq.unsigned_abs())))
+            .collect::<rusqlite::Result<_>>()?;
+        for seq in gone {
+            changed += db
+                .prepare_cached("UPDATE events SET status = ?2, detail = NULL WHERE seq = ?1")?
+                .execute((seq, STORED))?;
+        }
+    }
+    Ok(changed)
 }
 
 /// What waits or was put aside, oldest first.

@@ -16,12 +16,14 @@ pub(crate) mod portfolio;
 pub(crate) mod project;
 pub(crate) mod remote;
 pub(crate) mod review;
+mod turns;
 
 use crate::error::{DeviceError, Result};
 use crate::vault::StoreKey;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use turns::Turns;
 use zeroize::Zeroizing;
 
 /// The store's file in the user's folder.
@@ -37,6 +39,8 @@ const CACHE_KIB: i64 = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Store {
     writer: Mutex<Connection>,
+    /// Who writes next: a sync that writes page after page must not keep an answer waiting.
+    turns: Turns,
     reader: Mutex<Connection>,
 }
 
@@ -60,9 +64,8 @@ impl Store {
         if mode == OpenMode::Existing && !path.is_file() {
             return Err(DeviceError::StoreDamaged(format!("{FILE} is not there")));
         }
-        // SQLite takes a file without a whole page for a new database.
-        if mode == OpenMode::Existing && std::fs::metadata(&path)?.len() < PAGE_BYTES {
-            return Err(DeviceError::StoreDamaged(format!("{FILE} is empty or cut off")));
+        if mode == OpenMode::Existing {
+            whole(folder, std::fs::metadata(&path)?.len())?;
         }
         if mode == OpenMode::Create && path.exists() {
             return Err(DeviceError::Internal(format!("{FILE} is there already")));
@@ -71,7 +74,7 @@ impl Store {
         migrate(&mut writer)?;
         let reader = connect(&path, key, OpenMode::Existing)?;
         reader.pragma_update(None, "query_only", true)?;
-        let store = Store { writer: Mutex::new(writer), reader: Mutex::new(reader) };
+        let store = Store { writer: Mutex::new(writer), turns: Turns::default(), reader: Mutex::new(reader) };
         if store.read(|db| meta::get(db, &meta::PROJECTION))? != Some(project::VERSION) {
             store.rebuild()?;
         }
@@ -80,6 +83,7 @@ impl Store {
 
     /// Runs a transaction that is durable when this returns, or did not happen.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let _turn = self.turns.mine();
         let mut writer = lock(&self.writer);
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
@@ -109,6 +113,17 @@ impl Store {
             meta::set(db, &meta::PROJECTION, &project::VERSION)
         })
     }
+}
+
+/// Whether a store of this length can be whole. SQLite takes a file without a whole page for a new
+/// database, and the missing end of a last page for zeros, which nobody hears of before that page is
+/// read. Where there is a log, that end may be in it: a checkpoint that was cut off is made again.
+fn whole(folder: &Path, length: u64) -> Result<()> {
+    let logged = || std::fs::metadata(folder.join(format!("{FILE}-wal"))).is_ok_and(|log| log.len() > 0);
+    if length < PAGE_BYTES || (!length.is_multiple_of(PAGE_BYTES) && !logged()) {
+        return Err(DeviceError::StoreDamaged(format!("{FILE} is cut off: it has {length} bytes")));
+    }
+    Ok(())
 }
 
 /// A panic in a transaction has rolled it back: the connection behind it is good.

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 use vereda_domain::Millis;
 use vereda_domain::api::{
-    DeviceInfo, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push, Pushed, Refresh, SERVER_MS,
-    ServerInfo, Session, SignIn,
+    DeviceInfo, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push, Pushed,
+    Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn,
 };
 use vereda_domain::event::ChainHead;
 
@@ -152,6 +152,14 @@ impl Server {
 
     pub(crate) async fn head(&self, token: &str) -> Result<ChainHead> {
         answer(self.client.get(self.url("/api/sync/head")).bearer_auth(token)).await
+    }
+
+    /// What of the user's is set aside now, latest first, and whether that is all of it.
+    pub(crate) async fn quarantined(&self, token: &str) -> Result<(Vec<Quarantined>, bool)> {
+        let url = self.url(&format!("/api/sync/quarantined?limit={MAX_PULL_CHANGES}"));
+        let list: Vec<Quarantined> = answer(self.client.get(url).bearer_auth(token)).await?;
+        let all = list.len() < MAX_PULL_CHANGES as usize;
+        Ok((list, all))
     }
 
     pub(crate) async fn push(&self, token: &str, push: &Push) -> Result<Pushed> {

@@ -52,6 +52,7 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
         return Err(DeviceError::Ended(why));
     }
     pull(session, &server, stats).await?;
+    aside(session, &server).await?;
     model::update(session, &server, stats).await
 }
 
@@ -180,6 +181,22 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
         }
         stats.sent += acknowledged;
     }
+}
+
+/// Asks what is kept aside, when something was: it may have settled itself since.
+async fn aside(session: &Arc<Session>, server: &Server) -> Result<()> {
+    if session.read(chain::counts).await?.1 == 0 {
+        return Ok(());
+    }
+    let (list, all) =
+        with_token(session, server, |token| async move { server.quarantined(&token).await }).await?;
+    session
+        .blocking(move |session| {
+            let device = session.device();
+            session.store.write(|db| chain::aside(db, device, &list, all))?;
+            session.count()
+        })
+        .await
 }
 
 async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {

@@ -1,8 +1,10 @@
 //! The app without a network: everything that an officer does between two syncs.
 
+mod cut;
 mod damage;
 mod flow;
 mod pull;
+mod saves;
 mod search;
 mod store;
 

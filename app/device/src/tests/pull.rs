@@ -81,3 +81,40 @@ async fn a_forked_chain_is_recorded_again_whole_and_kept_as_evidence() {
     let of_old = record.fields.values().flat_map(|r| r.writes.keys()).filter(|hlc| hlc.node == old.device);
     assert_eq!(of_old.count(), 0, "nothing that the server will never hear of");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_settled_itself_on_the_server_is_not_aside_any_more() {
+    use vereda_domain::api::{QuarantineReason, Quarantined};
+    let (device, session) = Device::ready().await;
+    for n in 0..3 {
+        device.app.create_client(new_client("Juan", &format!("7{n}"))).await.unwrap();
+    }
+    let me = session.device();
+    session
+        .store
+        .write(|db| Ok(db.execute("UPDATE events SET status = 2, detail = 'foreign'", [])?))
+        .unwrap();
+    let aside = |device: DeviceId, seq| Quarantined {
+        device,
+        seq,
+        user: UserId(Uuid::from_u128(1)),
+        at: START,
+        drift_ms: None,
+        reason: QuarantineReason::UnknownRecord,
+        detail: "the client".into(),
+    };
+    let other = DeviceId(Uuid::from_u128(5));
+    let list = [aside(me, 2), aside(other, 1), aside(other, 3)];
+    // A list that may not be whole says nothing of what it does not name.
+    session.store.write(|db| chain::aside(db, me, &list, false)).unwrap();
+    assert_eq!(session.store.read(chain::counts).unwrap(), (0, 3));
+    let changed = session.store.write(|db| chain::aside(db, me, &list, true)).unwrap();
+    assert_eq!((changed, session.store.read(chain::counts).unwrap()), (2, (0, 1)));
+    let items = device.app.sync().await.unwrap().items;
+    let shown: Vec<_> = items.iter().map(|item| (item.seq, item.quarantine.as_deref())).collect();
+    assert_eq!(shown, [(2, Some("unknown_record: the client"))]);
+    // What waits is not touched by a list from before it was sent.
+    session.store.write(|db| Ok(db.execute("UPDATE events SET status = 0 WHERE seq = 2", [])?)).unwrap();
+    session.store.write(|db| chain::aside(db, me, &list, true)).unwrap();
+    assert_eq!(session.store.read(chain::counts).unwrap(), (1, 0));
+}

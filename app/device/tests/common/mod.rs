@@ -84,6 +84,12 @@ impl Server {
         rusqlite::Connection::open(self.folder.path().join("vereda.db")).unwrap()
     }
 
+    /// Goes on as a process of its own, which can be killed; this one only says where it is.
+    pub async fn hand_over(&mut self) -> Config {
+        self.stop().await;
+        self.config.clone()
+    }
+
     pub async fn stop(&mut self) {
         self.running.take().unwrap().shutdown().await;
     }

@@ -17,6 +17,13 @@ sync-aside = { $n ->
    *[other] { $n } records put aside
   }
 sync-aside-means = The server keeps them, but somebody must look at them. They hold nothing else up.
+aside-unknown-kind = The server does not know this kind of record yet: it needs an update.
+aside-malformed = A value in it is not allowed by the server.
+aside-foreign = It belongs to another user, device or branch.
+aside-not-allowed = Your role may not do this, or the client is in another portfolio.
+aside-unknown-record = It refers to a client or an assessment that has not reached the server yet. It settles by itself when that arrives.
+aside-contradiction = The server already has another content under the same identifier; it kept the first.
+aside-other = The server gave a reason that this version does not know.
 sync-unread = { $n ->
     [one] { $n } change on the server needs a newer version of this app. Everything else is here.
    *[other] { $n } changes on the server need a newer version of this app. Everything else is here.

@@ -17,6 +17,13 @@ sync-aside = { $n ->
    *[other] { $n } registros apartados
   }
 sync-aside-means = El servidor los guardó, pero alguien debe revisarlos. No detienen a los demás.
+aside-unknown-kind = El servidor todavía no conoce esta clase de registro: hay que actualizarlo.
+aside-malformed = Tiene un valor que el servidor no admite.
+aside-foreign = Pertenece a otro usuario, dispositivo o sucursal.
+aside-not-allowed = Su rol no puede hacer esto, o el cliente es de otra cartera.
+aside-unknown-record = Se refiere a un cliente o una evaluación que aún no llegó al servidor. Se resuelve solo cuando llegue.
+aside-contradiction = El servidor ya tiene otro contenido con el mismo identificador y conservó el primero.
+aside-other = El servidor dio un motivo que esta versión no conoce.
 sync-unread = { $n ->
     [one] { $n } cambio del servidor necesita una versión más nueva de la aplicación. Todo lo demás está aquí.
    *[other] { $n } cambios del servidor necesitan una versión más nueva de la aplicación. Todo lo demás está aquí.

@@ -244,12 +244,26 @@ fn Item(item: SyncItem, at: String) -> Element {
                 onclick: move |()| app.go(Route::Client(client)),
             }
             if let Some(why) = item.quarantine {
+                p { "data-testid": "sync-aside-why", {here().text(reason_text(&why), &[])} }
                 details { class: "details",
                     summary { {t!("error-details")} }
                     code { "{why}" }
                 }
             }
         }
+    }
+}
+
+/// In the officer's words why something was put aside. What follows the reason's name is for support.
+fn reason_text(why: &str) -> &'static str {
+    match why.split(':').next().unwrap_or_default() {
+        "unknown_kind" => "aside-unknown-kind",
+        "malformed" => "aside-malformed",
+        "foreign" => "aside-foreign",
+        "not_allowed" => "aside-not-allowed",
+        "unknown_record" => "aside-unknown-record",
+        "contradiction" => "aside-contradiction",
+        _ => "aside-other",
     }
 }
 
