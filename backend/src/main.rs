@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vereda_domain::api::Role;
+use vereda_server::backup::backup;
 use vereda_server::config::LogFormat;
 use vereda_server::identity::people::{NewUser, People};
 use vereda_server::import::{Key, import, new_key};
@@ -62,6 +63,15 @@ enum Command {
         /// read from standard input.
         #[arg(long)]
         key: Option<PathBuf>,
+    },
+    /// Copy the embedded database and the keys to a new folder, while the server runs or not. To restore,
+    /// stop the server and put the copy in the place of its data folder.
+    Backup {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The folder to make.
+        #[arg(long)]
+        to: PathBuf,
     },
     /// Make a key for exports and print it: keep the private part offline, give the public to devices.
     RecoveryKey,
@@ -221,6 +231,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             if let Some(receipt) = imported.receipt {
                 println!("the server holds device {} up to event {}", receipt.device, receipt.seq);
             }
+        }
+        Command::Backup { file, to } => {
+            let made = backup(&Config::load(file.config.as_deref())?, &to)?;
+            println!("{}: {} bytes of database, {} keys", to.display(), made.database_bytes, made.keys);
         }
         Command::RecoveryKey => {
             let (private, public) = new_key();

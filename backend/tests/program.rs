@@ -239,3 +239,65 @@ async fn what_was_receipted_survives_a_kill_at_any_moment() {
     }
     assert!(receipted.seq > 3, "{receipted:?}");
 }
+
+/// A backup that is taken while predictions are being stored: a server that is started on it holds
+/// everything that was acknowledged before, knows the same sign-ins, and its tokens.
+#[tokio::test]
+async fn a_backup_taken_under_load_is_restored_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let (served, ready) = demo(&data, "2");
+    let session = sign_in(&ready, "servicio").await;
+    let (client, api) = (reqwest::Client::new(), ready["api"].as_str().unwrap().to_owned());
+    let features = json!({"amount": 800, "term_months": 60, "price": 846, "job": "freelance",
+        "seniority_years": 9, "income": 129, "home": "rent", "expenses": 73, "assets": 0, "debt": 0,
+        "records": false});
+    let predict = {
+        let token = session.access_token.clone();
+        async move |client_ref: String| -> String {
+            let body = json!({"features": features, "client_ref": client_ref});
+            let sent = client.post(format!("{api}/api/predict")).bearer_auth(&token).json(&body).send();
+            let answer: Json = sent.await.unwrap().error_for_status().unwrap().json().await.unwrap();
+            answer["id"].as_str().unwrap().to_owned()
+        }
+    };
+    let mut before = Vec::new();
+    for n in 0..20 {
+        before.push(predict(format!("antes-{n}")).await);
+    }
+    let to = dir.path().join("copia");
+    let mut backing = program(&data).args(["backup", "--to"]).arg(&to).spawn().unwrap();
+    let mut during = 0;
+    let status = loop {
+        predict(format!("durante-{during}")).await;
+        during += 1;
+        if let Some(status) = backing.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert!(status.success() && during > 0);
+    let again = program(&data).args(["backup", "--to"]).arg(&to).output().unwrap();
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!again.status.success() && said.contains("make the backup"), "{said}");
+    drop(served);
+    // What came after the backup is lost with the folder; what came before is not.
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&to, &data).unwrap();
+
+    let mut served = Served(program(&data).arg("serve").spawn().unwrap());
+    let mut log = BufReader::new(served.0.stderr.take().unwrap());
+    let api = loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
+        let line: Json = serde_json::from_str(&line).unwrap();
+        if let Some(address) = line["api_addr"].as_str() {
+            break format!("http://{address}");
+        }
+    };
+    let client = reqwest::Client::new();
+    for id in before {
+        // The token of before: the keys were in the backup too.
+        let get = client.get(format!("{api}/api/history/{id}")).bearer_auth(&session.access_token);
+        assert_eq!(get.send().await.unwrap().status(), 200, "{id}");
+    }
+}

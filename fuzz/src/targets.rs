@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 use vereda_model::applicants::{self, Columns, OnError};
+use vereda_model::import::schema::SchemaFile;
 use vereda_model::table::Table;
 use vereda_scoring::import::{self, ImportError, Imported, Options};
 use vereda_scoring::{Model, bundle};
@@ -61,6 +62,31 @@ pub fn xgboost(bytes: &[u8]) {
 /// A model of LightGBM, as text.
 pub fn lightgbm(bytes: &[u8]) {
     imported(import::lightgbm::read(bytes, &Options::default()));
+}
+
+/// A scorecard: a table, or the document of an OptBinning scorecard.
+pub fn scorecard(bytes: &[u8]) {
+    imported(import::scorecard::read(bytes, &Options::default()));
+}
+
+/// The document of a scikit-learn pipeline.
+pub fn sklearn(bytes: &[u8]) {
+    imported(import::sklearn::read(bytes, &Options::default()));
+}
+
+/// A schema file that an analyst wrote for a model that is known to be sound.
+pub fn schema(bytes: &[u8]) {
+    let table = b"# pdo = 50\n# base_points = 600\n# base_odds = 20\nfeature,bin,points\n\
+        income,\"(-inf, 1000]\",0\nincome,\"(1000, inf)\",31\nincome,missing,7\njob,fixed,8\njob,other,-9\n";
+    let model = import::scorecard::read(table, &Options::default()).expect("a sound table");
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(schema) = SchemaFile::parse(text) else { return };
+    let Ok(mut draft) = model.draft(schema.schema(), &schema.placements()) else { return };
+    if schema.apply(&mut draft).is_ok()
+        && let Ok(model) = Model::draft(draft)
+    {
+        evaluate(&model);
+    }
 }
 
 /// What an importer accepts becomes a bundle, or is refused in words.

@@ -294,10 +294,11 @@ def model(writer, name, random, rows=400, settings=None, limits=None, keep=None,
 
 def named(writer, name, random):
     """Categories as texts, which models hold from 3.1 on."""
-    import pandas as pd
-
     if MINOR < (3, 1):
         return
+    # Not before: the versions above want a NumPy that this pandas refuses.
+    import pandas as pd
+
     n = 300
     levels = [f"nivel {i}" if i % 3 else f"ñandú {i}" for i in range(int(random.integers(2, 12)))]
     # As plain objects: not every version knows pandas' own texts.

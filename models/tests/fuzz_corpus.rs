@@ -37,3 +37,18 @@ fn xgboost_models() {
 fn lightgbm_models() {
     replay("lightgbm", targets::lightgbm);
 }
+
+#[test]
+fn scorecards() {
+    replay("scorecard", targets::scorecard);
+}
+
+#[test]
+fn pipelines() {
+    replay("sklearn", targets::sklearn);
+}
+
+#[test]
+fn schema_files() {
+    replay("schema", targets::schema);
+}

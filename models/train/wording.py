@@ -139,8 +139,8 @@ REASONS = {
         t("Su tipo de trabajo da estabilidad.", "This type of work gives stability."),
     ),
     "seniority_years": (
-        t("Lleva poco tiempo en su trabajo.", "The client has been in the job for a short time."),
-        t("Lleva bastante tiempo en su trabajo.", "The client has been in the job for a good while."),
+        t("Lleva poco tiempo en su trabajo.", "Little time in the present job."),
+        t("Lleva bastante tiempo en su trabajo.", "A good while in the present job."),
     ),
     "income": (
         t("Los ingresos son bajos para este préstamo, o no se conocen.", "The income is low for this loan, or is not known."),
@@ -155,16 +155,16 @@ REASONS = {
         t("Los gastos del hogar son moderados.", "The household's expenses are moderate."),
     ),
     "assets": (
-        t("Cuenta con pocos bienes propios, o no se conocen.", "The client owns little, or it is not known what."),
-        t("Cuenta con bienes propios que dan respaldo.", "The client owns assets that give support."),
+        t("Cuenta con pocos bienes propios, o no se conocen.", "Few assets, or they are not known."),
+        t("Cuenta con bienes propios que dan respaldo.", "Assets that give support."),
     ),
     "debt": (
-        t("Ya tiene otras deudas, o no se conocen.", "The client already has other debts, or they are not known."),
-        t("Tiene pocas deudas o ninguna.", "The client has few debts or none."),
+        t("Ya tiene otras deudas, o no se conocen.", "Other debts already, or they are not known."),
+        t("Tiene pocas deudas o ninguna.", "Few debts or none."),
     ),
     "records": (
-        t("Figura con antecedentes negativos de crédito.", "The client has negative credit records."),
-        t("No figura con antecedentes negativos de crédito.", "The client has no negative credit records."),
+        t("Figura con antecedentes negativos de crédito.", "Negative credit records."),
+        t("No figura con antecedentes negativos de crédito.", "No negative credit records."),
     ),
 }
 

@@ -23,7 +23,7 @@ pub struct Options {
 }
 
 /// All parsers; each has a target in fuzz/src, and its corpus in fuzz/corpus.
-const TARGETS: [&str; 4] = ["bundle", "rows", "xgboost", "lightgbm"];
+const TARGETS: [&str; 7] = ["bundle", "rows", "xgboost", "lightgbm", "scorecard", "sklearn", "schema"];
 /// What cargo-fuzz passes too.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \

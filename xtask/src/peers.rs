@@ -97,6 +97,10 @@ pub fn parity(options: &Options) -> Result<()> {
         }
         folder
     };
+    if !options.committed {
+        step("What the scikit-learn exporter refuses");
+        succeed(command(&python).arg(root().join("models/peers/sklearn_refusals.py")))?;
+    }
     let cases = |script: &str, path: Option<&Path>| -> Result<()> {
         let mut train = command(&python);
         train.arg(root().join("models/peers").join(script)).arg("--out").arg(&folder);

@@ -169,9 +169,18 @@ mod real {
 
     /// Brings an element into view, no further than needed.
     pub fn reveal(id: &str) {
+        into_view(id, web_sys::ScrollLogicalPosition::Nearest);
+    }
+
+    /// Brings an element to the middle of its view, where a bar that grows later does not reach it.
+    pub fn centre(id: &str) {
+        into_view(id, web_sys::ScrollLogicalPosition::Center);
+    }
+
+    fn into_view(id: &str, block: web_sys::ScrollLogicalPosition) {
         if let Some(element) = document().and_then(|d| d.get_element_by_id(id)) {
             let options = web_sys::ScrollIntoViewOptions::new();
-            options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+            options.set_block(block);
             element.scroll_into_view_with_scroll_into_view_options(&options);
         }
     }
@@ -278,6 +287,7 @@ mod real {
     pub fn title(_: &str) {}
     pub fn focus(_: &str) {}
     pub fn reveal(_: &str) {}
+    pub fn centre(_: &str) {}
     pub fn end_boot() {}
     pub fn mark_usable() {}
     pub fn show_modal(_: &str) {}

@@ -255,9 +255,10 @@ pub fn WorldLine() -> Element {
                 Glyph { icon: Icon::ChevronRight, class: "world-more" }
             }
         } else {
-            p { class: "world", "data-tone": tone.name(), "data-testid": "world",
-                Glyph { icon }
-                span { "{text}" }
+            // A locked store cannot be read: what waits in it is not known, and must not be guessed.
+            p { class: "world", "data-tone": Tone::Neutral.name(), "data-testid": "world",
+                Glyph { icon: Icon::Lock }
+                span { {t!("world-locked")} }
             }
         }
     }

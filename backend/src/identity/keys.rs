@@ -92,7 +92,11 @@ fn read_secret<const N: usize>(path: &PathBuf) -> Result<[u8; N], ServerError> {
     })
 }
 
-fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), ServerError> {
+/// Writes a file that nobody else may read, whole or not at all.
+///
+/// # Errors
+/// [`ServerError::File`].
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), ServerError> {
     // Written under another name first: a crash in between leaves no half key behind.
     let temporary = path.with_extension("new");
     let failed = |source| ServerError::File { doing: "write the key", path: path.to_owned(), source };

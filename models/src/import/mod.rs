@@ -2,7 +2,7 @@
 
 mod calibrate;
 mod rows;
-mod schema;
+pub mod schema;
 
 use crate::{Error, output};
 use rows::Rows;

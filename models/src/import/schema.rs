@@ -115,8 +115,15 @@ impl SchemaFile {
         if std::fs::metadata(path).map_err(file)?.len() > MAX_BYTES {
             return Err(refuse(format!("it has more than {MAX_BYTES} bytes")));
         }
-        let text = std::fs::read_to_string(path).map_err(file)?;
-        toml::from_str(&text).map_err(|error| refuse(error.to_string().trim_end().to_owned()))
+        SchemaFile::parse(&std::fs::read_to_string(path).map_err(file)?).map_err(refuse)
+    }
+
+    /// Parses the text of a file.
+    ///
+    /// # Errors
+    /// Where it is not TOML of this shape, in words.
+    pub fn parse(text: &str) -> Result<SchemaFile, String> {
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
     }
 
     /// The options of its categories by the model's column, in the order of the codes.

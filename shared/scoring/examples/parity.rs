@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         by_library.entry(case.header.library.clone()).or_default().add(compared);
     }
     println!(
-        "{:<16} {:>7} {:>8} {:>9} {:>8} {:>5} {:>10} {:>14} {:>8} {:>12} {:>12}",
+        "{:<16} {:>7} {:>8} {:>9} {:>8} {:>5} {:>10} {:>14} {:>7} {:>8} {:>12} {:>12}",
         "library",
         "models",
         "refused",
@@ -55,13 +55,14 @@ fn main() -> ExitCode {
         "PDs",
         "explained",
         "contributions",
+        "missed",
         "sums",
         "worst",
         "worst sum"
     );
     for (library, c) in &by_library {
         println!(
-            "{library:<16} {:>7} {:>8} {:>9} {:>8} {:>5} {:>10} {:>14} {:>8} {:>12.1e} {:>12.1e}",
+            "{library:<16} {:>7} {:>8} {:>9} {:>8} {:>5} {:>10} {:>14} {:>7} {:>8} {:>12.1e} {:>12.1e}",
             c.models,
             c.refused,
             c.rows,
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
             c.probabilities,
             c.explained,
             c.contributions,
+            c.missed,
             c.sums,
             c.worst_contribution,
             c.worst_sum

@@ -29,6 +29,19 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The golden vectors must hold the training library's answers already: they are checked here, not
 /// made, since answers of this evaluation would prove nothing about this evaluation.
 ///
+/// ```
+/// # use vereda_scoring::{LoadError, Model, bundle};
+/// # let bytes = include_bytes!("../../../models/bundles/reference-scorecard-1.json");
+/// let mut next = Model::load(bytes)?.bundle().clone();
+/// next.version = 3;
+/// let sealed = bundle::seal(&next)?;
+/// assert_eq!(Model::load(&sealed)?.version(), 3);
+/// // A PD at which a group begins cannot lie below that of the group before.
+/// next.groups.cuts[1] = next.groups.cuts[0];
+/// assert!(matches!(bundle::seal(&next), Err(LoadError::Invalid { place, .. }) if place.starts_with("groups.cuts")));
+/// # Ok::<(), LoadError>(())
+/// ```
+///
 /// # Errors
 /// As [`crate::Model::load`], which the bytes are given to.
 pub fn seal(bundle: &Bundle) -> Result<Vec<u8>, LoadError> {

@@ -9,6 +9,12 @@ pub const LARGEST_PD: f64 = 1.0 - f64::EPSILON / 2.0;
 
 /// 1 / (1 + e^-x), rounded from about 110 bits: within 1 unit in the last place of the exact value, where
 /// the formula in doubles is up to 2 off. No overflow, and small probabilities keep all their digits.
+///
+/// ```
+/// use vereda_scoring::calibrate::{logistic, logit};
+/// assert_eq!(logistic(0.0), 0.5);
+/// assert!((logit(logistic(-40.0)) + 40.0).abs() < 1e-12);
+/// ```
 pub fn logistic(x: f64) -> f64 {
     if x.is_nan() {
         return x;

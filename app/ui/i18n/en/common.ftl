@@ -48,6 +48,7 @@ world-waiting = { $n ->
   }
 world-sent = Sent { $time }
 world-never = Not synced yet
+world-locked = Kept safe here; syncs once unlocked
 world-quarantined = { $n ->
     [one] { $n } put aside
    *[other] { $n } put aside

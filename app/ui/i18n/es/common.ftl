@@ -48,6 +48,7 @@ world-waiting = { $n ->
   }
 world-sent = Enviado: { $time }
 world-never = Aún no se ha sincronizado
+world-locked = Guardado aquí; se envía al desbloquear
 world-quarantined = { $n ->
     [one] { $n } apartado
    *[other] { $n } apartados

@@ -28,7 +28,7 @@ filter-officer = Asesor
 filter-age = Antigüedad
 filter-any = Todos
 filter-anybody = Todos
-filter-any-age = Cualquiera
+filter-any-age = Toda
 filter-age-days = { $n ->
     [one] Último día
    *[other] Últimos { $n } días

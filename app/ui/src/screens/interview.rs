@@ -69,7 +69,7 @@ fn focus_soon(field: String) {
     spawn(async move {
         browser::sleep(0).await;
         browser::focus(&field);
-        browser::reveal(&format!("{field}-error"));
+        browser::centre(&field);
     });
 }
 

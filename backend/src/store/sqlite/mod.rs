@@ -99,6 +99,31 @@ impl SqliteStore {
         data_dir.join("vereda.db")
     }
 
+    /// Copies the database in this file, which another process may be writing to, as it is at one moment,
+    /// and checks the copy.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; the copy is then not to be used.
+    pub fn copy(from: &Path, to: &Path) -> Result<()> {
+        // Not made if it is not there: a copy of nothing would look like a backup.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = |path: &Path| Connection::open_with_flags(path, flags);
+        let doing = "copy the database";
+        let connection = open(from).map_err(|e| database("open the database to copy it", e))?;
+        connection.execute_batch("PRAGMA busy_timeout = 5000").map_err(|e| database(doing, e))?;
+        let name =
+            to.to_str().ok_or(StoreError::Database { doing, source: "the path is not UTF-8".into() })?;
+        connection.execute("VACUUM INTO ?1", [name]).map_err(|e| database(doing, e))?;
+        let copy = open(to).map_err(|e| database("open the copy", e))?;
+        let said: String = copy
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .map_err(|e| database("check the copy", e))?;
+        if said != "ok" {
+            return Err(StoreError::Database { doing: "check the copy", source: said.into() });
+        }
+        Ok(())
+    }
+
     /// Runs one transaction on the writer and waits until it is durable.
     async fn write<T: Send + 'static>(
         &self,

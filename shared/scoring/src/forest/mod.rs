@@ -20,7 +20,7 @@ use shap::Paths;
 use tests::{Answers, Numbers, Questions};
 
 /// How many trees a walk goes through side by side.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 8;
 
 /// An ensemble, ready to evaluate. Built only from a checked estimator.
 #[derive(Debug, Clone)]

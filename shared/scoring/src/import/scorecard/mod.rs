@@ -21,6 +21,25 @@ const OTHER: &str = "other";
 
 /// Reads a scorecard; which of the two forms it has, its first character says.
 ///
+/// ```
+/// use vereda_scoring::import::{Options, scorecard};
+/// use vereda_scoring::{Inputs, Model, Value};
+/// let table = b"# pdo = 50
+/// ## base_points = 600
+/// ## base_odds = 20
+/// feature,bin,points
+/// basepoints,,450
+/// income,\"(-inf, 1000)\",0
+/// income,\"[1000, inf)\",31
+/// ";
+/// let imported = scorecard::read(table, &Options::default())?;
+/// let model = Model::draft(imported.draft(imported.schema(), &imported.placements())?)?;
+/// let inputs = Inputs::from([("income".to_owned(), Value::Number(1000.0))]);
+/// let points = model.points(model.margin(&inputs)?).unwrap();
+/// assert!((points - 481.0).abs() < 1e-9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`ImportError`]: what the file is not, or what of it has no exact counterpart.
 pub fn read(bytes: &[u8], _: &Options) -> Result<Imported, ImportError> {
