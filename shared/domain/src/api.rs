@@ -19,10 +19,20 @@
 //! | GET `/api/models/{version}/bundle` | | the bundle's bytes |
 //! | POST `/api/models` | the bundle's bytes | 201 [`ModelManifest`] |
 //! | POST `/api/predict` | [`Predict`] | [`Prediction`] |
+//! | POST `/api/predict/batch` | NDJSON of [`Predict`], or CSV | NDJSON of [`PredictedRow`], then [`RowsDone`] |
+//! | POST `/api/outcomes` | [`ObservedOutcome`], or NDJSON of them | [`OutcomeTaken`], or NDJSON |
+//! | GET `/api/models/{version}/performance` | | [`Performance`] |
+//! | GET `/api/models/{version}/drift` | | [`ModelDrift`] |
+//! | GET `/api/models/{version}/overrides` | | [`Overrides`] |
+//! | GET `/api/history/export?...` | [`HistoryQuery`] | CSV or Parquet |
 //! | GET `/api/history?...` | [`HistoryQuery`] | [`HistoryPage`] |
 //! | GET `/api/history/{id}` | | [`HistoryEntry`] |
 //!
 //! Every refusal is a [`Problem`] (RFC 9457).
+
+mod insight;
+
+pub use insight::*;
 
 use crate::event::{ChainHead, Hash};
 use crate::record::{Record, RecordKey, Rescore};
