@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::remote::{self, Page};
-use crate::store::{chain, fork, meta};
+use crate::store::{chain, fork, meta, project};
 use vereda_domain::api::Change;
 use vereda_domain::event::{Event, Hash};
 
@@ -80,4 +80,29 @@ async fn a_forked_chain_is_recorded_again_whole_and_kept_as_evidence() {
     assert!(record.fields.values().all(|register| register.conflicts().is_empty()));
     let of_old = record.fields.values().flat_map(|r| r.writes.keys()).filter(|hlc| hlc.node == old.device);
     assert_eq!(of_old.count(), 0, "nothing that the server will never hear of");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_indexes_that_a_first_pull_leaves_out_come_back_as_they_were() {
+    let (device, session) = Device::ready().await;
+    let schema = || {
+        let read = |db: &rusqlite::Connection| {
+            let mut statement =
+                db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' ORDER BY name")?;
+            let rows = statement.query_map([], |row| row.get::<_, Option<String>>(0))?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        };
+        session.store.read(read).unwrap()
+    };
+    let whole = schema();
+    session.store.write(|db| project::unindex_empty(db)).unwrap();
+    assert_eq!(schema().len(), whole.len() - 3);
+    // What is captured meanwhile is found, and somebody who is there keeps the indexes from going.
+    device.app.create_client(new_client("Juan", "7")).await.unwrap();
+    let request = PortfolioRequest { query: "juan".into(), limit: 50, ..Default::default() };
+    assert_eq!(device.app.portfolio(request).await.unwrap().total, 1);
+    session.store.write(|db| project::index(db)).unwrap();
+    assert_eq!(schema(), whole);
+    session.store.write(|db| project::unindex_empty(db)).unwrap();
+    assert_eq!(schema(), whole);
 }
