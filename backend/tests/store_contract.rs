@@ -376,7 +376,7 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
     let pull = async |owner: UserId| {
         let query =
             PullQuery { branch: world.branch.id, owner: Some(owner), cursor: before.branch_seq, limit: 50 };
-        store.pull(query).await.unwrap().changes
+        read(store.pull(query).await.unwrap().changes)
     };
     assert!(matches!(pull(world.officer.id).await[..], [Change::State { .. }]));
     assert!(pull(world.colleague.id).await.is_empty());
@@ -450,14 +450,18 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     for reader in readers {
         assert_eq!(reader.await.unwrap(), all);
     }
-    let rows = store.pull(query(0, 1000)).await.unwrap().changes;
+    let rows = read(store.pull(query(0, 1000)).await.unwrap().changes);
     let clients =
         rows.iter().filter(|row| matches!(row, Change::State { record: Record::Client(_) })).count();
     assert_eq!(clients, all.len(), "each once");
 }
 
-fn all_clients(changes: Vec<Change>) -> std::collections::BTreeSet<ClientId> {
-    changes
+fn read(changes: Vec<PageChange>) -> Vec<Change> {
+    changes.iter().map(|change| change.read().unwrap()).collect()
+}
+
+fn all_clients(changes: Vec<PageChange>) -> std::collections::BTreeSet<ClientId> {
+    read(changes)
         .into_iter()
         .filter_map(|change| match change {
             Change::State { record: Record::Client(record) } => Some(record.id),

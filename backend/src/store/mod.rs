@@ -14,6 +14,8 @@ pub use insight::*;
 
 use crate::error::StoreError;
 use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use vereda_domain::api::{
     BranchInfo, Change, Colleague, Device, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest,
@@ -333,7 +335,7 @@ pub struct PullQuery {
 }
 
 /// The most bytes of records in one page of changes, unless a single one is larger.
-pub const PAGE_BYTES: usize = 1024 * 1024;
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Which quarantined events to list.
 #[derive(Debug, Clone, Copy)]
@@ -347,14 +349,56 @@ pub struct QuarantineQuery {
 }
 
 /// One page of changes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PullPage {
     /// In the order of the branch's sequence.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PageChange>,
     /// Where to go on.
     pub cursor: u64,
     /// Whether there is more.
     pub more: bool,
+}
+
+/// One change, as it goes out: a [`vereda_domain::api::Change`] whose record is not read on the way from
+/// the database to the network.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum PageChange {
+    /// The record as it is now.
+    State {
+        /// As it is stored.
+        record: Box<RawValue>,
+    },
+    /// The record is not for this user any more.
+    Purge {
+        /// Which.
+        key: RecordKey,
+    },
+}
+
+impl PageChange {
+    /// From the columns of a row: a record's text, or the key of one that left.
+    pub(crate) fn of(body: Option<String>, key: impl FnOnce() -> Result<RecordKey>) -> Result<PageChange> {
+        match body {
+            Some(body) => RawValue::from_string(body)
+                .map(|record| PageChange::State { record })
+                .map_err(|e| StoreError::corrupt("record", e)),
+            None => key().map(|key| PageChange::Purge { key }),
+        }
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// When the stored record cannot be read.
+    pub fn read(&self) -> Result<Change> {
+        Ok(match self {
+            PageChange::State { record } => Change::State {
+                record: Record::read(record.get()).map_err(|e| StoreError::corrupt("record", e))?,
+            },
+            PageChange::Purge { key } => Change::Purge { key: *key },
+        })
+    }
 }
 
 /// Chains of events, the records they add up to, and the order in which those changed.

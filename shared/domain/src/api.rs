@@ -216,11 +216,11 @@ pub struct Push {
 }
 
 /// The most events in one push.
-pub const MAX_PUSH_EVENTS: usize = 500;
+pub const MAX_PUSH_EVENTS: usize = 2000;
 /// The largest push, in bytes of its JSON.
 pub const MAX_PUSH_BYTES: usize = 4 * 1024 * 1024;
 /// The most changes in one page of a pull.
-pub const MAX_PULL_CHANGES: u32 = 1000;
+pub const MAX_PULL_CHANGES: u32 = 10_000;
 
 /// What became of a push. A gap or a wrong predecessor hash is refused as a whole with a
 /// [`Problem`] whose code is `chain_gap` and whose `resume` says where to go on.

@@ -23,6 +23,9 @@ use tokio::sync::{Semaphore, oneshot};
 pub(super) const MIGRATIONS: [&str; 3] =
     [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 128;
+
 /// The most jobs that share one commit.
 const GROUP: usize = 64;
 
@@ -246,7 +249,9 @@ fn prepare(connection: &mut Connection) -> Result<()> {
         transaction.execute_batch(migration).map_err(|e| database("migrate the database", e))?;
     }
     transaction.pragma_update(None, "user_version", known).map_err(|e| database(doing, e))?;
-    transaction.commit().map_err(|e| database(doing, e))
+    transaction.commit().map_err(|e| database(doing, e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
 }
 
 fn open_reader(path: &Path) -> Result<Connection> {
@@ -254,6 +259,7 @@ fn open_reader(path: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(path, flags).map_err(|e| database("open the database to read", e))?;
     connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(|e| database("prepare a reader", e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
 
