@@ -36,9 +36,42 @@ pub struct Config {
     pub limits: Limits,
     /// Where everything is kept.
     pub database: Database,
+    /// What replicas have in common.
+    pub redis: Redis,
+    /// Scores that are remembered.
+    pub predictions: Predictions,
     /// How much work a guess at a password is; set by code alone.
     #[serde(skip)]
     pub password_cost: PasswordCost,
+}
+
+/// What replicas have in common for a while. See [`crate::commons`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://host:6379` or `rediss://user:password@host:6379`; empty for memory. Better given by the
+    /// environment than by the file: it is a secret.
+    pub url: String,
+    /// What every key begins with, for a Redis that others use, too.
+    pub prefix: String,
+    /// How long Redis may take to answer before it counts as lost, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("given", &!self.url.is_empty()).finish_non_exhaustive()
+    }
+}
+
+/// Scores that are remembered. See [`crate::predictions`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Predictions {
+    /// For how long, in seconds; 0 for not at all.
+    pub lifetime_s: u64,
+    /// How many at most, in the memory of one server.
+    pub entries: u64,
 }
 
 /// Where everything is kept.
@@ -126,6 +159,8 @@ pub struct Limits {
     pub drain_ms: u64,
     /// Connections that read the database at the same time.
     pub readers: usize,
+    /// Batches and exports that may run at the same time.
+    pub streams: usize,
 }
 
 impl Default for Config {
@@ -140,6 +175,8 @@ impl Default for Config {
             sign_in: SignInLimits::default(),
             limits: Limits::default(),
             database: Database::default(),
+            redis: Redis::default(),
+            predictions: Predictions::default(),
             password_cost: PasswordCost::default(),
         }
     }
@@ -148,6 +185,18 @@ impl Default for Config {
 impl Default for Database {
     fn default() -> Self {
         Database { url: String::new(), connections: 16 }
+    }
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Redis { url: String::new(), prefix: "vereda:".into(), timeout_ms: 250 }
+    }
+}
+
+impl Default for Predictions {
+    fn default() -> Self {
+        Predictions { lifetime_s: 3600, entries: 10_000 }
     }
 }
 
@@ -184,6 +233,7 @@ impl Default for Limits {
             request_timeout_ms: 60_000,
             drain_ms: 20_000,
             readers: 4,
+            streams: 8,
         }
     }
 }
@@ -264,6 +314,12 @@ impl Config {
         }
         if self.database.connections == 0 {
             return refuse("`database.connections` must not be 0");
+        }
+        if !self.redis.url.is_empty() && !self.redis.url.starts_with("redis") {
+            return refuse("`redis.url` must be empty (memory) or begin with redis:// or rediss://");
+        }
+        if self.redis.timeout_ms == 0 || self.limits.streams == 0 {
+            return refuse("`redis.timeout_ms` and `limits.streams` must not be 0");
         }
         if self.limits.readers == 0
             || self.limits.header_timeout_ms == 0

@@ -73,6 +73,16 @@ pub enum StoreError {
         /// Why it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The database does not answer, or broke off.
+    #[error(
+        "the database could not be reached while trying to {doing}: {source}; is it running? It is tried again with the next request"
+    )]
+    Unreachable {
+        /// What was attempted.
+        doing: &'static str,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database was written by a newer program.
     #[error(
         "the database has schema version {found} and this program knows versions up to {known}; start the newer program, or restore a backup from before it"

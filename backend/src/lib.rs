@@ -8,15 +8,18 @@
 
 pub mod backup;
 pub mod clock;
+pub mod commons;
 pub mod config;
 pub mod demo;
 pub mod error;
 pub mod http;
 pub mod identity;
 pub mod import;
+pub mod insight;
 pub mod logging;
 pub mod metrics;
 pub mod models;
+pub mod predictions;
 pub mod server;
 pub mod store;
 pub mod sync;

@@ -1,5 +1,6 @@
 //! What is counted, for Prometheus. One registry per server, so that several can run in a process.
 
+use crate::store::Saturation;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -10,6 +11,9 @@ use vereda_scoring::bundle::Group;
 
 const METADATA: Metadata<'static> = Metadata::new("vereda_server", Level::INFO, None);
 const SECONDS: &str = "vereda_http_request_seconds";
+const SCORE: &str = "vereda_score_probability";
+/// Bounds of the histogram of PDs.
+const PDS: [f64; 12] = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
 /// Bounds of the request time's histogram, in seconds.
 const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
 
@@ -33,6 +37,7 @@ impl Metrics {
     pub fn new() -> Result<Metrics, BuildError> {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(SECONDS.to_owned()), &BUCKETS)?
+            .set_buckets_for_metric(Matcher::Full(SCORE.to_owned()), &PDS)?
             .build_recorder();
         let handle = recorder.handle();
         let describe = |name: &'static str, text: &'static str| {
@@ -43,6 +48,16 @@ impl Metrics {
         describe("vereda_events_total", "Events received for the first time, by outcome");
         describe("vereda_sign_in_failures_total", "Sign-ins refused, by reason");
         describe("vereda_refresh_reuse_total", "Sessions revoked because a refresh token came twice");
+        describe("vereda_prediction_cache_total", "Scores asked of the cache, by whether it had them");
+        let gauge = |name: &'static str, text: &'static str| {
+            recorder.describe_gauge(name.into(), None, text.into());
+        };
+        gauge("vereda_pool_connections", "Connections to the database there are at most");
+        gauge("vereda_pool_in_use", "Connections to the database in use");
+        gauge("vereda_pool_waiting", "Requests that wait for a connection, or for their turn to write");
+        gauge("vereda_redis_up", "Whether Redis answers: 1 or 0; absent without Redis");
+        gauge("vereda_uncounted_rows", "Scores and outcomes that performance and drift do not count yet");
+        recorder.describe_histogram(SCORE.into(), None, "PDs of scores stored, by model version".into());
         recorder.describe_histogram(
             SECONDS.into(),
             None,
@@ -73,8 +88,37 @@ impl Metrics {
             .record(took.as_secs_f64());
     }
 
+    fn gauge(&self, name: &'static str, value: f64) {
+        self.recorder.register_gauge(&Key::from_name(name), &METADATA).set(value);
+    }
+
+    /// How busy the ways to the database are.
+    pub fn pool(&self, saturation: Saturation) {
+        self.gauge("vereda_pool_connections", saturation.connections as f64);
+        self.gauge("vereda_pool_in_use", saturation.in_use as f64);
+        self.gauge("vereda_pool_waiting", saturation.waiting as f64);
+    }
+
+    /// Whether Redis answers.
+    pub fn redis(&self, up: bool) {
+        self.gauge("vereda_redis_up", f64::from(u8::from(up)));
+    }
+
+    /// How much is not counted yet.
+    pub fn uncounted(&self, rows: u64) {
+        self.gauge("vereda_uncounted_rows", rows as f64);
+    }
+
+    /// The cache was asked for a score.
+    pub fn prediction_cache(&self, hit: bool) {
+        let result = if hit { "hit" } else { "miss" };
+        self.count("vereda_prediction_cache_total", vec![Label::new("result", result)]);
+    }
+
     /// A score was stored.
-    pub fn prediction(&self, source: &'static str, version: u32, group: Group) {
+    pub fn prediction(&self, source: &'static str, version: u32, group: Group, probability: f64) {
+        let labels = vec![Label::new("model_version", version.to_string())];
+        self.recorder.register_histogram(&Key::from_parts(SCORE, labels), &METADATA).record(probability);
         let labels = vec![
             Label::new("source", source),
             Label::new("model_version", version.to_string()),

@@ -1,15 +1,18 @@
 //! Starting and stopping.
 
+use crate::commons::{Commons, Link, Linked, Memory};
 use crate::config::{Config, Database};
 use crate::error::ServerError;
 use crate::http::{App, Shared, metrics_router, router};
 use crate::identity::keys;
 use crate::identity::passwords::Passwords;
 use crate::identity::people::People;
-use crate::identity::throttle::Throttle;
+use crate::identity::throttle::{self, Throttle};
 use crate::identity::tokens::Tokens;
+use crate::insight::Insight;
 use crate::metrics::Metrics;
 use crate::models::Models;
+use crate::predictions::Predictions;
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
@@ -20,6 +23,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// A server that runs in this process. Dropping it leaves it running; see [`Running::shutdown`].
@@ -32,6 +36,7 @@ pub struct Running {
     api: Handle<SocketAddr>,
     metrics: Handle<SocketAddr>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
+    counting: JoinHandle<()>,
 }
 
 /// Opens the store and the keys; everything but the listeners.
@@ -48,10 +53,15 @@ pub async fn open(config: Config) -> Result<Shared, ServerError> {
     let metrics = Metrics::new().map_err(|e| ServerError::Config { what: e.to_string() })?;
     let metrics = Arc::new(metrics);
     let models = Arc::new(Models::new(store.clone()));
+    let (counters, scores) = commons(&config, &metrics).await?;
+    let life = Duration::from_secs(config.predictions.lifetime_s);
     Ok(Arc::new(App {
         tokens,
         passwords: Passwords::new(config.password_cost)?,
-        throttle: Throttle::new(config.sign_in.clone()),
+        throttle: Throttle::new(config.sign_in.clone(), counters),
+        predictions: Predictions::new(scores, life, metrics.clone()),
+        insight: Arc::new(Insight::new(store.clone(), models.clone())),
+        streams: Arc::new(Semaphore::new(config.limits.streams)),
         sync: Sync::new(store.clone(), models.clone(), metrics.clone()),
         models,
         metrics,
@@ -59,6 +69,21 @@ pub async fn open(config: Config) -> Result<Shared, ServerError> {
         draining: AtomicBool::new(false),
         config,
     }))
+}
+
+/// What is counted and what is remembered in common. In memory they have room of their own, so that no
+/// flood of scores makes anybody's wrong passwords forgotten.
+async fn commons(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<dyn Commons>, Arc<dyn Commons>), ServerError> {
+    let counters = Memory::new(throttle::MAX_ENTRIES);
+    let scores = Memory::new(config.predictions.entries);
+    if config.redis.url.is_empty() {
+        return Ok((Arc::new(counters), Arc::new(scores)));
+    }
+    let link = Link::open(&config.redis, metrics.clone()).await?;
+    Ok((Arc::new(Linked::new(link.clone(), counters)), Arc::new(Linked::new(link, scores))))
 }
 
 /// The store that the configuration names.
@@ -91,8 +116,28 @@ pub fn serve(app: Shared) -> Result<Running, ServerError> {
         spawn(api_listener, &app, api.clone(), router(app.clone()))?,
         spawn(metrics_listener, &app, metrics.clone(), metrics_router(app.clone()))?,
     ];
+    let counting = tokio::spawn(count(app.clone()));
     tracing::info!(%api_addr, %metrics_addr, "listening");
-    Ok(Running { api_addr, metrics_addr, app, api, metrics, tasks })
+    Ok(Running { api_addr, metrics_addr, app, api, metrics, tasks, counting })
+}
+
+/// How often scores and outcomes that came are counted, when nobody asks.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// Counts what comes, so that an answer about a model has little left to count.
+async fn count(app: Shared) {
+    loop {
+        match app.insight.catch_up().await {
+            Ok(left) => {
+                app.metrics.uncounted(left);
+                if left > 0 {
+                    continue;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "scores could not be counted; they will be"),
+        }
+        tokio::time::sleep(COUNT_EVERY).await;
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
@@ -167,6 +212,7 @@ impl Running {
             }
             self.metrics.graceful_shutdown(Some(Duration::from_millis(500)));
         }
+        self.counting.abort();
         tracing::info!("stopped");
     }
 

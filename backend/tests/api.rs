@@ -67,8 +67,14 @@ async fn every_route_answers_every_role_as_the_table_says() {
             "POST /api/models: analyst".into(),
             format!("GET /api/models/current: {everybody}"),
             format!("GET /api/models/{{version}}/bundle: {everybody}"),
+            "GET /api/models/{version}/performance: manager analyst admin".into(),
+            "GET /api/models/{version}/drift: manager analyst admin".into(),
+            "GET /api/models/{version}/overrides: manager analyst admin".into(),
             "POST /api/predict: service analyst".into(),
+            "POST /api/predict/batch: service analyst".into(),
+            "POST /api/outcomes: service analyst".into(),
             format!("GET /api/history: {everybody}"),
+            format!("GET /api/history/export: {everybody}"),
             format!("GET /api/history/{{id}}: {everybody}"),
         ]
     );

@@ -65,7 +65,7 @@ async fn postgres_keeps_the_history_by_month() {
     let january = november + 45 * 24 * 3600 * 1000;
     let put = async |n: u128, scored_ms: Millis, now: Millis| {
         store
-            .add_history(scored_ms, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4), now)
+            .add_history(vec![(scored_ms, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4))], now)
             .await
             .unwrap();
     };
@@ -84,7 +84,7 @@ async fn postgres_keeps_the_history_by_month() {
             tokio::spawn(async move {
                 let store = PostgresStore::connect(&url, 2).await.unwrap();
                 let entry = entry(n, UserId(Uuid::from_u128(1)), None, Group::T4);
-                store.add_history(january, entry, january).await.unwrap();
+                store.add_history(vec![(january, entry)], january).await.unwrap();
             })
         })
         .collect();
@@ -108,6 +108,8 @@ async fn contract(store: Arc<dyn Store>) {
     concurrent_appends(&store, &world).await;
     models(&store).await;
     history(&store, &world).await;
+    outcomes(&store, &world).await;
+    counting(&store).await;
 }
 
 struct World {
@@ -374,7 +376,7 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
     let pull = async |owner: UserId| {
         let query =
             PullQuery { branch: world.branch.id, owner: Some(owner), cursor: before.branch_seq, limit: 50 };
-        store.pull(query).await.unwrap().changes
+        read(store.pull(query).await.unwrap().changes)
     };
     assert!(matches!(pull(world.officer.id).await[..], [Change::State { .. }]));
     assert!(pull(world.colleague.id).await.is_empty());
@@ -448,14 +450,18 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     for reader in readers {
         assert_eq!(reader.await.unwrap(), all);
     }
-    let rows = store.pull(query(0, 1000)).await.unwrap().changes;
+    let rows = read(store.pull(query(0, 1000)).await.unwrap().changes);
     let clients =
         rows.iter().filter(|row| matches!(row, Change::State { record: Record::Client(_) })).count();
     assert_eq!(clients, all.len(), "each once");
 }
 
-fn all_clients(changes: Vec<Change>) -> std::collections::BTreeSet<ClientId> {
-    changes
+fn read(changes: Vec<PageChange>) -> Vec<Change> {
+    changes.iter().map(|change| change.read().unwrap()).collect()
+}
+
+fn all_clients(changes: Vec<PageChange>) -> std::collections::BTreeSet<ClientId> {
+    read(changes)
         .into_iter()
         .filter_map(|change| match change {
             Change::State { record: Record::Client(record) } => Some(record.id),
@@ -527,7 +533,7 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
         let group = if n % 2 == 0 { Group::T2 } else { Group::T8 };
         let scored_ms = Millis::try_from(n / 2).unwrap() * 1000;
         store
-            .add_history(scored_ms, entry(n, officer.id, branch.map(|b| b.id), group), 77_000)
+            .add_history(vec![(scored_ms, entry(n, officer.id, branch.map(|b| b.id), group))], 77_000)
             .await
             .unwrap();
     }
@@ -541,6 +547,7 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
         model_version: None,
         from: None,
         to: None,
+        sort: HistorySort::default(),
         after: None,
         limit: 100,
     };
@@ -557,6 +564,19 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
         paged.extend(rows.iter().map(|r| r.entry.id.0.as_u128()));
     }
     assert_eq!(paged, (0..10).rev().collect::<Vec<u128>>());
+    for sort in [HistorySort::OldestScored, HistorySort::OldestReceived, HistorySort::NewestReceived] {
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let rows = store.history(HistoryFilter { sort, after, limit: 3, ..any.clone() }).await.unwrap();
+            let Some(last) = rows.last() else { break };
+            after = Some(last.key);
+            paged.extend(rows.iter().map(|r| r.entry.id.0.as_u128()));
+        }
+        // All of them were received at once.
+        let expected: Vec<u128> =
+            if sort == HistorySort::NewestReceived { (0..10).rev().collect() } else { (0..10).collect() };
+        assert_eq!(paged, expected, "{sort:?}");
+    }
     let officer = Some(world.colleague.id);
     assert_eq!(find(HistoryFilter { officer, ..any.clone() }).await, [9, 8, 7, 6]);
     let branch = Some(world.branch.id);
@@ -575,4 +595,139 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
     assert_eq!(found.received_at, rfc3339(77_000));
     assert_eq!(found.margin.to_bits(), (0.1_f64 + 0.2).to_bits(), "to the bit");
     assert_eq!(store.history_entry(id, HistoryScope::Officer(world.officer.id)).await.unwrap(), None);
+}
+
+/// Scores are found by name within what may be seen; of outcomes the first one is kept.
+async fn outcomes(store: &Arc<dyn Store>, world: &World) {
+    let by_ref = |name: &str, before| ScoreName::ClientRef(name.into(), before);
+    let by_id = |n| ScoreName::Id(AssessmentId(Uuid::from_u128(n)));
+    let found = async |scope, names: Vec<ScoreName>| -> Vec<Option<u128>> {
+        let found = store.find_scores(scope, names).await.unwrap();
+        found.into_iter().map(|score| score.map(|score| score.id.0.as_u128())).collect()
+    };
+    let names = vec![by_id(3), by_ref("r0", 77_000), by_ref("r0", 3000), by_ref("nobody", 77_000), by_id(99)];
+    assert_eq!(found(HistoryScope::All, names.clone()).await, [Some(3), Some(9), Some(3), None, None]);
+    let branch = HistoryScope::Branch(world.other.id);
+    assert_eq!(found(branch, names.clone()).await, [None, Some(9), None, None, None]);
+    let officer = HistoryScope::Officer(world.officer.id);
+    assert_eq!(found(officer, names).await, [Some(3), Some(3), Some(3), None, None]);
+
+    let outcome = |n: u128, horizon_months, defaulted| OutcomeRow {
+        score: FoundScore {
+            id: AssessmentId(Uuid::from_u128(n)),
+            scored_ms: Millis::try_from(n / 2).unwrap() * 1000,
+        },
+        horizon_months,
+        defaulted,
+        observed_ms: 86_400_000,
+    };
+    let add = async |rows: Vec<OutcomeRow>| store.add_outcomes(world.officer.id, rows, 5).await.unwrap();
+    use OutcomeAdded::{Already, Conflict, Stored};
+    let rows = vec![outcome(8, 12, true), outcome(1, 12, false), outcome(8, 12, true), outcome(8, 24, true)];
+    assert_eq!(add(rows.clone()).await, [Stored, Stored, Already, Stored]);
+    assert_eq!(add(rows).await, [Already; 4]);
+    assert_eq!(add(vec![outcome(8, 12, false), outcome(2, 12, true)]).await, [Conflict, Stored]);
+    let other_day = OutcomeRow { observed_ms: 0, ..outcome(8, 12, true) };
+    assert_eq!(add(vec![other_day]).await, [Conflict]);
+    // Many who report the same at once, in any order: each is stored once.
+    let reports: Vec<_> = (0..8)
+        .map(|turn| {
+            let store = store.clone();
+            let mut rows: Vec<OutcomeRow> = (0..10).map(|n| outcome(n, 36, n % 2 == 0)).collect();
+            rows.rotate_left(turn);
+            let by = world.officer.id;
+            tokio::spawn(async move { store.add_outcomes(by, rows, 6).await.unwrap() })
+        })
+        .collect();
+    let mut stored = 0;
+    for report in reports {
+        stored += report.await.unwrap().iter().filter(|added| **added == Stored).count();
+    }
+    assert_eq!(stored, 10);
+}
+
+/// Every note is counted exactly once, whoever counts at the same time; what a counter that failed saw
+/// comes again.
+async fn counting(store: &Arc<dyn Store>) {
+    let waiting = store.uncounted().await.unwrap();
+    assert!(waiting >= 10 + 14, "{waiting}");
+    let needs = store.count(1000, Box::new(|_| Err(7))).await.unwrap();
+    assert_eq!(needs, Counted::NeedsModel(7));
+    assert_eq!(store.uncounted().await.unwrap(), waiting, "nothing was taken");
+    let key = |entry: &HistoryEntry| CaseKey {
+        model_version: 9,
+        horizon_months: 12,
+        month: 24_000,
+        branch: Uuid::nil(),
+        group: 3,
+        bin: i32::try_from(entry.id.0.as_u128() % 2).unwrap(),
+        decision: "approve".into(),
+        overridden: true,
+        defaulted: false,
+    };
+    let counters: Vec<_> = (0..6)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                loop {
+                    let counter: Counter = Box::new(move |uncounted| {
+                        let mut counts = Counts::default();
+                        for row in &uncounted {
+                            // Counted the first time; later only looked at.
+                            assert_eq!(row.adds.is_some(), !row.fresh, "{row:?}");
+                            if row.fresh {
+                                let drift =
+                                    DriftKey { model_version: 9, day: 1, feature: "x".into(), bin: -1 };
+                                *counts.drift.entry(drift).or_default() += 1;
+                                let sums = counts.cases.entry(key(&row.entry)).or_default();
+                                (sums.scores, sums.pd, sums.error) =
+                                    (sums.scores + 1, sums.pd + 5, sums.error + 7);
+                            }
+                            counts.cases_of.push((row.entry.id, format!("{}", row.outcomes.len())));
+                        }
+                        Ok(counts)
+                    });
+                    match store.count(3, counter).await.unwrap() {
+                        Counted::Rows(0) => break,
+                        Counted::Rows(_) => {}
+                        Counted::NeedsModel(_) => unreachable!(),
+                    }
+                }
+            })
+        })
+        .collect();
+    for counter in counters {
+        counter.await.unwrap();
+    }
+    assert_eq!(store.uncounted().await.unwrap(), 0);
+    let drift = store.drift_counts(9, 0, 2).await.unwrap();
+    assert_eq!(drift.iter().map(|(key, n)| (key.bin, *n)).collect::<Vec<_>>(), [(-1, 10)]);
+    assert!(store.drift_counts(9, 2, 9).await.unwrap().is_empty());
+    assert!(store.drift_counts(8, 0, 2).await.unwrap().is_empty());
+    let query = CaseQuery {
+        model_version: 9,
+        horizon_months: 12,
+        from_month: 24_000,
+        to_month: 24_000,
+        branch: Some(Uuid::nil()),
+    };
+    for split in
+        [CaseSplit::Bins, CaseSplit::Groups, CaseSplit::Months, CaseSplit::Branches, CaseSplit::Decisions]
+    {
+        let sums = store.case_counts(query, split).await.unwrap();
+        let scores: i64 = sums.iter().map(|sum| sum.sums.scores).sum();
+        assert_eq!((scores, sums.iter().map(|sum| sum.sums.error).sum()), (10, 70), "{split:?}");
+        assert_eq!(sums.len(), if split == CaseSplit::Decisions { 1 } else { 2 }, "{split:?}");
+        let key = &sums[0].key;
+        assert_eq!(key.group, if matches!(split, CaseSplit::Groups | CaseSplit::Decisions) { 3 } else { 0 });
+        assert_eq!(key.month, if split == CaseSplit::Months { 24_000 } else { 0 });
+        assert_eq!(key.decision == "approve" && key.overridden, split == CaseSplit::Decisions);
+    }
+    for nothing in [
+        CaseQuery { branch: Some(Uuid::from_u128(1)), ..query },
+        CaseQuery { to_month: 23_999, ..query },
+        CaseQuery { horizon_months: 0, ..query },
+    ] {
+        assert!(store.case_counts(nothing, CaseSplit::Bins).await.unwrap().is_empty());
+    }
 }

@@ -1,14 +1,14 @@
 //! `evaluate`: how good a model's PDs were, on rows whose outcome is known.
 
 use crate::applicants::{self, BadCell, Columns, Reading, Reject, Rejects};
-use crate::drift::{Drift, Tallies, Tally, Verdict};
-use crate::figures::{Figures, Outcome, figures, jeffreys};
 use crate::table::{Line, Table};
 use crate::{Error, bundle, output, stream};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use vereda_scoring::bundle::Group;
+use vereda_scoring::drift::{Drift, Tallies, Tally, Verdict};
+use vereda_scoring::figures::{Figures, Outcome, figures, jeffreys};
 use vereda_scoring::{Model, ModelRef};
 
 /// What `evaluate` takes.

@@ -8,10 +8,8 @@
 pub mod applicants;
 pub mod bundle;
 pub mod diff;
-pub mod drift;
 pub mod error;
 pub mod evaluate;
-pub mod figures;
 pub mod import;
 pub mod inspect;
 pub mod output;

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use serde::Deserialize;
-use vereda_model::drift::psi;
-use vereda_model::figures::{Outcome, figures, jeffreys};
+use vereda_scoring::drift::psi;
+use vereda_scoring::figures::{Outcome, figures, jeffreys};
 
 #[derive(Deserialize)]
 struct Expected {

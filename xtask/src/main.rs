@@ -56,7 +56,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Kill devices at every step of their work, and look at what is left.
     Kill(kill::Options),
-    /// Start a PostgreSQL for tests, run a command with its address in VEREDA_TEST_POSTGRES, stop it.
+    /// Start a PostgreSQL and a Redis for tests, run a command with their addresses in
+    /// VEREDA_TEST_POSTGRES and VEREDA_TEST_REDIS, stop them.
     Services {
         /// The command and its arguments.
         #[arg(trailing_var_arg = true, required = true)]

@@ -1,7 +1,8 @@
 //! The whole test suite.
 
 use crate::run::{cargo, step, succeed};
-use crate::{deps, page, services};
+use crate::services::Services;
+use crate::{deps, page};
 use anyhow::{Context as _, Result, bail, ensure};
 use deps::Need;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -20,19 +21,27 @@ pub fn run() -> Result<()> {
     step("Building the programs and the tests");
     succeed(&mut cargo(&["build", "--workspace", "--lib", "--bins", "--tests"]))?;
 
-    let postgres = services::Postgres::start()?;
+    let services = Services::start()?;
     let mut sum = Sum::default();
     step("Testing");
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    let whole = sum.of(tests.env("VEREDA_TEST_POSTGRES", postgres.url()))?;
-    step("Testing the server once more, on PostgreSQL");
+    let whole = sum.of(services.tell(&mut tests))?;
+    step("Testing the server once more, on PostgreSQL, and then two of them behind a proxy");
     // By name and not by package: a package alone is compiled with fewer features, and thus anew. The
     // device's tests of the same names go along.
-    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    tests.args(["api", "auth", "judgement", "limits", "sync"].iter().flat_map(|name| ["--test", *name]));
-    tests.env("VEREDA_TEST_POSTGRES", postgres.url()).env("VEREDA_TEST_STORE", "postgres");
-    let again = sum.of(&mut tests)?;
-    let status = if whole.success() { again } else { whole };
+    let again = [
+        ("postgres", &["api", "auth", "insight", "judgement", "limits", "sync"][..]),
+        ("replicas", &["api", "insight", "judgement", "sync"][..]),
+    ];
+    let mut status = whole;
+    for (store, names) in again {
+        let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+        tests.args(names.iter().flat_map(|name| ["--test", *name])).env("VEREDA_TEST_STORE", store);
+        let ended = sum.of(services.tell(&mut tests))?;
+        if status.success() {
+            status = ended;
+        }
+    }
 
     for name in &sum.culprits {
         println!("failed: {name}");

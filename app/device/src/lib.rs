@@ -34,6 +34,8 @@
 
 mod app;
 mod board;
+#[cfg(feature = "bench")]
+mod bulk;
 mod clock;
 mod commands;
 pub mod doctor;

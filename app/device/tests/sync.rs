@@ -382,3 +382,25 @@ async fn a_change_of_an_unknown_shape_keeps_nothing_else_away() {
     assert_eq!(device.synced().await.unread, view.unread);
     assert_eq!(device.portfolio().await.total, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_never_sent_anything_asks_once_whether_anything_is_new() {
+    let server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let marta = Device::enrolled(&server, "marta").await;
+    let asked = async |route: &str| {
+        let url = format!("{}/metrics", server.running().metrics_url());
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let (name, route) = ("vereda_http_request_seconds_count", format!("route=\"{route}\""));
+        text.lines()
+            .filter(|line| line.starts_with(name) && line.contains(&route))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum::<u64>()
+    };
+    let (pulls, states) = (asked("/api/sync/pull").await, asked("/api/sync/status").await);
+    assert!(pulls > 0);
+    marta.synced().await;
+    marta.synced().await;
+    assert_eq!(asked("/api/sync/pull").await, pulls);
+    assert!(asked("/api/sync/status").await >= states + 2);
+}

@@ -168,7 +168,7 @@ fn check_device(device: &DeviceInfo) -> ApiResult<()> {
 
 /// The same work and the same answer whether the name exists or not.
 async fn check_password(app: &App, request: &SignIn, address: IpAddr) -> ApiResult<UserRow> {
-    let throttled = || match app.throttle.wait_s(&request.username, address, now_ms()) {
+    let throttled = async || match app.throttle.wait_s(&request.username, address, now_ms()).await {
         None => Ok(()),
         Some(seconds) => {
             app.metrics.sign_in_failure("too_many_requests");
@@ -176,16 +176,16 @@ async fn check_password(app: &App, request: &SignIn, address: IpAddr) -> ApiResu
             Err(ApiError::new(ProblemCode::TooManyRequests, detail).retry_after(seconds))
         }
     };
-    throttled()?;
+    throttled().await?;
     let turn = app.passwords.turn().await?;
     // Others may have guessed wrong while this one stood in line.
-    throttled()?;
+    throttled().await?;
     let user = app.store.user_by_name(&request.username).await?;
     let hash = user.as_ref().map(|user| user.password_hash.as_str());
     let right = app.passwords.verify(&turn, &request.password, hash).await?;
     match user {
         Some(user) if right => {
-            app.throttle.right(&request.username, address);
+            app.throttle.right(&request.username, address).await;
             if user.disabled {
                 app.metrics.sign_in_failure("user_disabled");
                 return Err(user_disabled());
@@ -193,7 +193,7 @@ async fn check_password(app: &App, request: &SignIn, address: IpAddr) -> ApiResu
             Ok(user)
         }
         _ => {
-            app.throttle.wrong(&request.username, address, now_ms());
+            app.throttle.wrong(&request.username, address, now_ms()).await;
             app.metrics.sign_in_failure("wrong_credentials");
             let detail = "The name or the password is wrong. Check both and try again.";
             Err(ApiError::new(ProblemCode::WrongCredentials, detail))

@@ -118,7 +118,8 @@ async fn bytes(request: Request) -> ApiResult<Vec<u8>> {
     Ok(collected)
 }
 
-async fn next_data(body: &mut Body) -> ApiResult<Option<axum::body::Bytes>> {
+/// The next piece of a body.
+pub async fn next_data(body: &mut Body) -> ApiResult<Option<axum::body::Bytes>> {
     loop {
         let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
         match frame {

@@ -4,12 +4,16 @@ mod auth;
 mod body;
 mod caller;
 mod devices;
+mod export;
 mod history;
+mod insight;
 mod models;
 mod observe;
+mod outcomes;
 mod predict;
 pub mod problem;
 mod query;
+mod rows;
 mod status;
 mod sync;
 
@@ -17,8 +21,10 @@ use crate::config::Config;
 use crate::identity::passwords::Passwords;
 use crate::identity::throttle::Throttle;
 use crate::identity::tokens::Tokens;
+use crate::insight::Insight;
 use crate::metrics::Metrics;
 use crate::models::Models;
+use crate::predictions::Predictions;
 use crate::store::Store;
 use crate::sync::Sync;
 use axum::Router;
@@ -26,6 +32,7 @@ use axum::http::{Method, StatusCode};
 use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use vereda_domain::api::{MAX_PUSH_BYTES, Role};
@@ -46,10 +53,23 @@ pub struct App {
     pub models: Arc<Models>,
     /// Takes pushes in.
     pub sync: Sync,
+    /// Scores, computed or remembered.
+    pub predictions: Predictions,
+    /// How models do in use.
+    pub insight: Arc<Insight>,
+    /// Batches and exports that may still begin.
+    pub streams: Arc<Semaphore>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Whether the server is about to stop: then it is not ready.
     pub draining: AtomicBool,
+}
+
+impl App {
+    /// Room for one more batch or export.
+    fn stream_permit(&self) -> problem::ApiResult<OwnedSemaphorePermit> {
+        self.streams.clone().try_acquire_owned().map_err(|_| rows::too_many_streams())
+    }
 }
 
 /// Shared by every request.
@@ -86,6 +106,9 @@ struct Route {
 
 const EVERYBODY: &[Role] = &[Role::Officer, Role::Manager, Role::Analyst, Role::Admin, Role::Service];
 const OVERSIGHT: &[Role] = &[Role::Manager, Role::Admin];
+const SYSTEMS: &[Role] = &[Role::Service, Role::Analyst];
+/// Who watches how models do.
+const WATCH: &[Role] = &[Role::Manager, Role::Analyst, Role::Admin];
 const FIELD: &[Role] = &[Role::Officer, Role::Manager];
 
 /// The one place that says which routes there are and who may call them.
@@ -119,8 +142,15 @@ fn routes(config: &Config) -> Vec<Route> {
         takes("/api/models", Roles(&[Role::Analyst]), config.limits.bundle_bytes, post(models::publish)),
         reads("/api/models/current", Roles(EVERYBODY), get(models::current)),
         reads("/api/models/{version}/bundle", Roles(EVERYBODY), get(models::bundle)),
-        takes("/api/predict", Roles(&[Role::Service, Role::Analyst]), small, post(predict::predict)),
+        reads("/api/models/{version}/performance", Roles(WATCH), get(insight::performance)),
+        reads("/api/models/{version}/drift", Roles(WATCH), get(insight::drift)),
+        reads("/api/models/{version}/overrides", Roles(WATCH), get(insight::overrides)),
+        takes("/api/predict", Roles(SYSTEMS), small, post(predict::predict)),
+        // Rows are bounded one by one, not the whole of them.
+        takes("/api/predict/batch", Roles(SYSTEMS), small, post(predict::batch)),
+        takes("/api/outcomes", Roles(SYSTEMS), small, post(outcomes::take)),
         reads("/api/history", Roles(EVERYBODY), get(history::list)),
+        reads("/api/history/export", Roles(EVERYBODY), get(export::export)),
         reads("/api/history/{id}", Roles(EVERYBODY), get(history::one)),
     ]
 }

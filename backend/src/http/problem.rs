@@ -101,6 +101,11 @@ impl ApiError {
         &self.0.fields
     }
 
+    /// What to do about it.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// What the log says about it.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
@@ -175,6 +180,11 @@ impl From<StoreError> for ApiError {
                 ProblemCode::Unavailable,
                 "Too many are writing at once. Try again in a moment.",
             ),
+            error @ StoreError::Unreachable { .. } => ApiError::new(
+                ProblemCode::Unavailable,
+                "The server cannot reach its database. Try again in a moment.",
+            )
+            .because(error),
             error => ApiError::internal(error),
         }
     }

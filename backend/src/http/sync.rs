@@ -6,15 +6,14 @@ use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
 use super::query::Query;
 use crate::clock::now_ms;
-use crate::store::{PullQuery, QuarantineQuery};
+use crate::store::{PullPage, PullQuery, QuarantineQuery};
 use crate::sync::{PushError, Pusher};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use vereda_domain::api::{
-    MAX_PULL_CHANGES, MAX_PUSH_EVENTS, ProblemCode, Pulled, Push, Pushed, Quarantined, Role, SERVER_MS,
-    SyncStatus,
+    MAX_PULL_CHANGES, MAX_PUSH_EVENTS, ProblemCode, Push, Pushed, Quarantined, Role, SERVER_MS, SyncStatus,
 };
 use vereda_domain::event::ChainHead;
 
@@ -102,6 +101,14 @@ pub async fn quarantined(
     Ok(Json(app.store.quarantined(QuarantineQuery { branch: caller.branch()?, user, limit }).await?))
 }
 
+/// A [`vereda_domain::api::Pulled`] whose records go out as they are stored.
+#[derive(serde::Serialize)]
+struct Page {
+    #[serde(flatten)]
+    page: PullPage,
+    server_ms: vereda_domain::Millis,
+}
+
 /// Below so many bytes nothing is packed.
 const SMALL: usize = 512;
 
@@ -133,6 +140,5 @@ pub async fn pull(
     let limit = query.number("limit", 1, MAX_PULL_CHANGES)?.unwrap_or(DEFAULT_PULL);
     let owner = (caller.role == Role::Officer).then_some(caller.user);
     let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit }).await?;
-    let pulled = Pulled { changes: page.changes, cursor: page.cursor, more: page.more, server_ms: now_ms() };
-    packed(&headers, &pulled)
+    packed(&headers, &Page { page, server_ms: now_ms() })
 }

@@ -48,10 +48,7 @@ pub fn key_of(kind: &str, id: Uuid) -> Result<RecordKey> {
 
 /// What a record is called.
 pub fn record_key(record: &Record) -> RecordKey {
-    match record {
-        Record::Client(client) => RecordKey::Client(client.id),
-        Record::Assessment(record) => RecordKey::Assessment(record.assessment.id),
-    }
+    record.key()
 }
 
 /// As it is stored.

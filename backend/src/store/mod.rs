@@ -5,12 +5,17 @@
 //! suite in `tests/store_contract.rs` says what an implementation must hold.
 
 mod codec;
+pub mod insight;
 pub mod postgres;
 mod rotation;
 pub mod sqlite;
 
+pub use insight::*;
+
 use crate::error::StoreError;
 use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use vereda_domain::api::{
     BranchInfo, Change, Colleague, Device, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest,
@@ -25,8 +30,21 @@ use vereda_scoring::bundle::Group;
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// All that the server keeps.
-pub trait Store: PeopleStore + SyncStore + ModelStore + HistoryStore {}
-impl<T: PeopleStore + SyncStore + ModelStore + HistoryStore> Store for T {}
+pub trait Store: PeopleStore + SyncStore + ModelStore + HistoryStore + InsightStore {
+    /// How busy the ways to the database are.
+    fn saturation(&self) -> Saturation;
+}
+
+/// How busy the ways to the database are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saturation {
+    /// Connections there are at most.
+    pub connections: usize,
+    /// Those in use.
+    pub in_use: usize,
+    /// Requests that wait for one, or for their turn to write.
+    pub waiting: usize,
+}
 
 /// A user as stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -317,7 +335,7 @@ pub struct PullQuery {
 }
 
 /// The most bytes of records in one page of changes, unless a single one is larger.
-pub const PAGE_BYTES: usize = 1024 * 1024;
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Which quarantined events to list.
 #[derive(Debug, Clone, Copy)]
@@ -331,14 +349,56 @@ pub struct QuarantineQuery {
 }
 
 /// One page of changes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PullPage {
     /// In the order of the branch's sequence.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PageChange>,
     /// Where to go on.
     pub cursor: u64,
     /// Whether there is more.
     pub more: bool,
+}
+
+/// One change, as it goes out: a [`vereda_domain::api::Change`] whose record is not read on the way from
+/// the database to the network.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum PageChange {
+    /// The record as it is now.
+    State {
+        /// As it is stored.
+        record: Box<RawValue>,
+    },
+    /// The record is not for this user any more.
+    Purge {
+        /// Which.
+        key: RecordKey,
+    },
+}
+
+impl PageChange {
+    /// From the columns of a row: a record's text, or the key of one that left.
+    pub(crate) fn of(body: Option<String>, key: impl FnOnce() -> Result<RecordKey>) -> Result<PageChange> {
+        match body {
+            Some(body) => RawValue::from_string(body)
+                .map(|record| PageChange::State { record })
+                .map_err(|e| StoreError::corrupt("record", e)),
+            None => key().map(|key| PageChange::Purge { key }),
+        }
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// When the stored record cannot be read.
+    pub fn read(&self) -> Result<Change> {
+        Ok(match self {
+            PageChange::State { record } => Change::State {
+                record: Record::read(record.get()).map_err(|e| StoreError::corrupt("record", e))?,
+            },
+            PageChange::Purge { key } => Change::Purge { key: *key },
+        })
+    }
 }
 
 /// Chains of events, the records they add up to, and the order in which those changed.
@@ -433,17 +493,54 @@ pub struct HistoryFilter {
     pub from: Option<Millis>,
     /// Scored before.
     pub to: Option<Millis>,
-    /// Older than this one.
+    /// In which order.
+    pub sort: HistorySort,
+    /// After this one, in that order.
     pub after: Option<HistoryKey>,
     /// At most so many.
     pub limit: u32,
 }
 
-/// A place in the history, which is ordered by time and id, newest first.
+/// The order of a search; entries of one time follow their ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HistorySort {
+    /// By when it was scored, newest first.
+    #[default]
+    NewestScored,
+    /// By when it was scored, oldest first.
+    OldestScored,
+    /// By when the server received it, newest first.
+    NewestReceived,
+    /// By when the server received it, oldest first.
+    OldestReceived,
+}
+
+impl HistorySort {
+    /// The column, whether it falls, and the sign between what follows and the key it follows.
+    fn parts(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            HistorySort::NewestScored => ("scored_ms", "DESC", "<"),
+            HistorySort::OldestScored => ("scored_ms", "ASC", ">"),
+            HistorySort::NewestReceived => ("received_ms", "DESC", "<"),
+            HistorySort::OldestReceived => ("received_ms", "ASC", ">"),
+        }
+    }
+
+    /// The place of an entry in this order.
+    fn key(self, scored_ms: Millis, received_ms: Millis, id: AssessmentId) -> HistoryKey {
+        let at_ms = match self {
+            HistorySort::NewestScored | HistorySort::OldestScored => scored_ms,
+            HistorySort::NewestReceived | HistorySort::OldestReceived => received_ms,
+        };
+        HistoryKey { at_ms, id }
+    }
+}
+
+/// A place in the order of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryKey {
-    /// When it was scored.
-    pub scored_ms: Millis,
+    /// When it was scored, or received.
+    pub at_ms: Millis,
     /// Its id.
     pub id: AssessmentId,
 }
@@ -460,9 +557,9 @@ pub struct HistoryRow {
 /// Every score, from the field and through the API.
 #[async_trait]
 pub trait HistoryStore: Send + Sync {
-    /// Adds a score made by the server.
-    async fn add_history(&self, scored_ms: Millis, entry: HistoryEntry, now: Millis) -> Result<()>;
-    /// Entries, newest first.
+    /// Adds scores made by the server, with when they were made: all of them, or none.
+    async fn add_history(&self, entries: Vec<(Millis, HistoryEntry)>, now: Millis) -> Result<()>;
+    /// Entries, in the order asked for.
     async fn history(&self, filter: HistoryFilter) -> Result<Vec<HistoryRow>>;
     /// One entry, if it may be seen.
     async fn history_entry(&self, id: AssessmentId, scope: HistoryScope) -> Result<Option<HistoryEntry>>;

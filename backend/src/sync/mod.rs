@@ -172,7 +172,7 @@ impl Sync {
             }
         }
         for score in scored {
-            self.metrics.prediction("field", score.version, score.group);
+            self.metrics.prediction("field", score.version, score.group, score.probability);
             match &score.rescore {
                 Rescore::Same => {}
                 Rescore::Different { .. } => {

@@ -55,6 +55,8 @@ pub struct Counted {
     pub version: u32,
     /// In which group.
     pub group: Group,
+    /// Its PD.
+    pub probability: f64,
     /// What the server found.
     pub rescore: Rescore,
 }
@@ -174,6 +176,7 @@ impl<'a> Work<'a> {
                 id: record.assessment.id,
                 version: record.assessment.model.version,
                 group: record.assessment.score.group,
+                probability: record.assessment.score.probability,
                 rescore: rescore.clone(),
             });
             self.suggestions.insert(record.assessment.id, suggestion);

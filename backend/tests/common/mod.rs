@@ -1,9 +1,11 @@
 //! A real server on a free port, real clients over HTTP, and devices that keep a chain.
 //!
-//! The store is SQLite, or PostgreSQL when `VEREDA_TEST_STORE` says `postgres`.
+//! The store is SQLite, or PostgreSQL when `VEREDA_TEST_STORE` says `postgres`. When it says `replicas`,
+//! two servers share a PostgreSQL and a Redis, and every connection goes to the next one in turn.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod postgres;
+pub mod proxy;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
@@ -35,6 +37,8 @@ pub const PASSWORD: &str = "una clave de prueba";
 /// the second, too), all with [`PASSWORD`].
 pub struct Server {
     pub running: Running,
+    /// The other replica, with the proxy before both.
+    pub replica: Option<(Running, proxy::Proxy)>,
     pub http: Client,
     pub north: BranchInfo,
     pub south: BranchInfo,
@@ -71,11 +75,24 @@ impl Server {
         };
         match std::env::var("VEREDA_TEST_STORE").as_deref() {
             Ok("postgres") => config.database.url = postgres::fresh().await,
+            Ok("replicas") => {
+                config.database.url = postgres::fresh().await;
+                config.redis.url = redis_url();
+                config.redis.prefix = format!("{}:", Uuid::now_v7());
+            }
             Ok("sqlite") | Err(_) => {}
-            Ok(other) => panic!("VEREDA_TEST_STORE is {other:?}; it may be sqlite or postgres"),
+            Ok(other) => panic!("VEREDA_TEST_STORE is {other:?}; it may be sqlite, postgres or replicas"),
         }
         change(&mut config);
         let running = vereda_server::start(config.clone()).await.unwrap();
+        let (mut replica, mut http) = (None, Client::new());
+        if !config.redis.url.is_empty() {
+            let second = vereda_server::start(config.clone()).await.unwrap();
+            let proxy = proxy::Proxy::start(vec![running.api_addr, second.api_addr]).await;
+            replica = Some((second, proxy));
+            // A connection for each request, so that they alternate.
+            http = Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        }
         let people = running.people();
         let north = people.add_branch("Norte").await.unwrap();
         let south = people.add_branch("Sur").await.unwrap();
@@ -91,7 +108,7 @@ impl Server {
             };
             users.insert(username, people.add_user(new).await.unwrap());
         }
-        Server { running, http: Client::new(), north, south, users, config, dir }
+        Server { running, replica, http, north, south, users, config, dir }
     }
 
     /// With the scorecard published.
@@ -102,7 +119,10 @@ impl Server {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.running.api_url())
+        match &self.replica {
+            Some((_, proxy)) => format!("http://{}{path}", proxy.addr),
+            None => format!("{}{path}", self.running.api_url()),
+        }
     }
 
     pub fn anonymous(&self) -> Caller<'_> {
@@ -132,8 +152,13 @@ impl Server {
     }
 
     pub async fn metrics(&self) -> String {
-        let url = format!("{}/metrics", self.running.metrics_url());
-        self.http.get(url).send().await.unwrap().text().await.unwrap()
+        let mut text = String::new();
+        for running in [Some(&self.running), self.replica.as_ref().map(|(running, _)| running)] {
+            let Some(running) = running else { continue };
+            let url = format!("{}/metrics", running.metrics_url());
+            text.push_str(&self.http.get(url).send().await.unwrap().text().await.unwrap());
+        }
+        text
     }
 
     pub async fn device(&self, username: &'static str) -> Device<'_> {
@@ -148,6 +173,14 @@ impl Server {
             cursor: 0,
         }
     }
+}
+
+/// The Redis that `VEREDA_TEST_REDIS` names.
+pub fn redis_url() -> String {
+    std::env::var("VEREDA_TEST_REDIS").expect(
+        "VEREDA_TEST_REDIS must be the URL of a Redis; `cargo xtask test` starts one and sets it, \
+         `cargo xtask services` does so for a command of your own",
+    )
 }
 
 /// Somebody who calls the API.

@@ -3,13 +3,13 @@
 use super::calibrate::Observed;
 use crate::Error;
 use crate::applicants::{self, BadCell, Reject};
-use crate::figures::{Outcome, figures, jeffreys};
 use crate::table::{Line, Table};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vereda_scoring::bundle::{
     Bundle, CalibrationRow, Distribution, Estimator, Feature, Golden, Group, Kind, Metric, TreeArithmetic,
 };
+use vereda_scoring::figures::{Outcome, figures, jeffreys};
 use vereda_scoring::import::{Agreement, Placement};
 use vereda_scoring::{Inputs, Model};
 

@@ -19,10 +19,20 @@
 //! | GET `/api/models/{version}/bundle` | | the bundle's bytes |
 //! | POST `/api/models` | the bundle's bytes | 201 [`ModelManifest`] |
 //! | POST `/api/predict` | [`Predict`] | [`Prediction`] |
+//! | POST `/api/predict/batch` | NDJSON of [`Predict`], or CSV | NDJSON of [`PredictedRow`], then [`RowsDone`] |
+//! | POST `/api/outcomes` | [`ObservedOutcome`], or NDJSON of them | [`OutcomeTaken`], or NDJSON |
+//! | GET `/api/models/{version}/performance` | | [`Performance`] |
+//! | GET `/api/models/{version}/drift` | | [`ModelDrift`] |
+//! | GET `/api/models/{version}/overrides` | | [`Overrides`] |
+//! | GET `/api/history/export?...` | [`HistoryQuery`] | CSV or Parquet |
 //! | GET `/api/history?...` | [`HistoryQuery`] | [`HistoryPage`] |
 //! | GET `/api/history/{id}` | | [`HistoryEntry`] |
 //!
 //! Every refusal is a [`Problem`] (RFC 9457).
+
+mod insight;
+
+pub use insight::*;
 
 use crate::event::{ChainHead, Hash};
 use crate::record::{Record, RecordKey, Rescore};
@@ -206,11 +216,11 @@ pub struct Push {
 }
 
 /// The most events in one push.
-pub const MAX_PUSH_EVENTS: usize = 500;
+pub const MAX_PUSH_EVENTS: usize = 2000;
 /// The largest push, in bytes of its JSON.
 pub const MAX_PUSH_BYTES: usize = 4 * 1024 * 1024;
 /// The most changes in one page of a pull.
-pub const MAX_PULL_CHANGES: u32 = 1000;
+pub const MAX_PULL_CHANGES: u32 = 10_000;
 
 /// What became of a push. A gap or a wrong predecessor hash is refused as a whole with a
 /// [`Problem`] whose code is `chain_gap` and whose `resume` says where to go on.

@@ -20,6 +20,7 @@ pub mod export;
 pub mod gateway;
 pub mod hlc;
 pub mod ids;
+pub mod read;
 pub mod record;
 
 pub use ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, UserId};

@@ -26,7 +26,9 @@
 pub mod bundle;
 pub mod calibrate;
 mod check;
+pub mod drift;
 mod error;
+pub mod figures;
 mod forest;
 pub mod import;
 mod model;

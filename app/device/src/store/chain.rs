@@ -14,8 +14,8 @@ use vereda_domain::hlc::Clock;
 use vereda_domain::record::{self, RecordKey};
 use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis};
 
-/// The most that one push carries: little enough for a slow network, and what was sent before it
-/// broke down need not be sent again.
+/// What the first push of a run carries at most: little enough for a slow network, and what was sent
+/// before it broke down need not be sent again. A network that proves quick is given more.
 pub(crate) const BATCH_BYTES: usize = 256 * 1024;
 const _: () = assert!(BATCH_BYTES <= MAX_PUSH_BYTES && BATCH_BYTES > MAX_EVENT_BYTES + 1024);
 
@@ -137,8 +137,8 @@ pub(crate) fn counts(db: &Connection) -> Result<(u64, u64)> {
     Ok(statement.query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?)
 }
 
-/// The next events to send, in the order of the chain: what waits, as much as one push takes.
-pub(crate) fn batch(db: &Connection) -> Result<Vec<Box<RawValue>>> {
+/// The next events to send, in the order of the chain: what waits, up to so many bytes, and at least one.
+pub(crate) fn batch(db: &Connection, most: usize) -> Result<Vec<Box<RawValue>>> {
     // From the first that waits on without a gap, whatever became of those behind it.
     let mut statement = db.prepare_cached(
         "SELECT text FROM events
@@ -151,7 +151,7 @@ pub(crate) fn batch(db: &Connection) -> Result<Vec<Box<RawValue>>> {
     while let Some(row) = rows.next()? {
         let text: String = row.get(0)?;
         bytes += text.len() + 1;
-        if bytes > BATCH_BYTES && !batch.is_empty() {
+        if bytes > most && !batch.is_empty() {
             break;
         }
         batch.push(RawValue::from_string(text)?);
@@ -173,7 +173,7 @@ pub(crate) fn unsent(db: &Connection) -> Result<Vec<Box<RawValue>>> {
     Ok(events)
 }
 
-/// Notes what became of a batch and the receipt for it.
+/// Notes what became of a batch and the receipt for it. Gives how many events that is new for.
 ///
 /// # Errors
 /// [`DeviceError::ChainBroken`] when the receipt is not for this chain; nothing is noted then.
@@ -182,22 +182,25 @@ pub(crate) fn acknowledge(
     identity: &Identity,
     results: &[EventResult],
     receipt: &Receipt,
-) -> Result<()> {
+) -> Result<u64> {
     let point = ChainHead { seq: receipt.seq, hash: receipt.hash };
     if receipt.device != identity.device || !contains(db, &point)? {
         return Err(DeviceError::ChainBroken("its receipt is for another chain".into()));
     }
-    let mut statement = db.prepare_cached("UPDATE events SET status = ?2, detail = ?3 WHERE seq = ?1")?;
+    let mut settled = 0;
+    let mut statement = db.prepare_cached(
+        "UPDATE events SET status = ?2, detail = ?3 WHERE seq = ?1 AND status <> ?2 RETURNING 1",
+    )?;
     for result in results.iter().filter(|result| result.seq <= receipt.seq) {
         let (status, detail) = match &result.outcome {
             EventOutcome::Stored => (STORED, None),
             EventOutcome::Quarantined { reason, detail } => (QUARANTINED, Some(why(*reason, detail)?)),
         };
-        statement.execute((result.seq as i64, status, detail))?;
+        settled += statement.query((result.seq as i64, status, detail))?.next()?.map_or(0, |_| 1);
     }
     meta::set(db, &meta::RECEIPT, receipt)?;
     crate::fail::point("push.noted");
-    Ok(())
+    Ok(settled)
 }
 
 /// Why an event was put aside: the reason's name, then what support wants to know.

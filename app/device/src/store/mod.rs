@@ -34,6 +34,8 @@ pub(crate) const PAGE_BYTES: u64 = 4096;
 pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// What is kept of the file in memory by each connection, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
+/// The same for the one that writes: a page of a first pull touches the leaves of every index.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
 
 /// The open store.
 #[derive(Debug)]
@@ -42,6 +44,15 @@ pub(crate) struct Store {
     /// Who writes next: a sync that writes page after page must not keep an answer waiting.
     turns: Turns,
     reader: Mutex<Connection>,
+}
+
+/// See [`Store::gather`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gather {
+    /// 4 MB.
+    Few,
+    /// 64 MB.
+    Many,
 }
 
 /// Whether a file may be made.
@@ -72,6 +83,12 @@ impl Store {
         }
         let mut writer = connect(&path, key, mode)?;
         migrate(&mut writer)?;
+        // A first pull that was cut off left them out.
+        if let Err(error) = project::index(&writer) {
+            // On a full disk, for one: the store is whole without them, and slower.
+            tracing::warn!(%error, "the portfolio's indexes cannot be made");
+        }
+        writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         let reader = connect(&path, key, OpenMode::Existing)?;
         reader.pragma_update(None, "query_only", true)?;
         let store = Store { writer: Mutex::new(writer), turns: Turns::default(), reader: Mutex::new(reader) };
@@ -91,6 +108,17 @@ impl Store {
         transaction.commit()?;
         crate::fail::point("write.committed");
         Ok(result)
+    }
+
+    /// How many pages the log of writes gathers before they are put in their places: many while a
+    /// portfolio comes in, since each page of it touches the same places again; else few, so that
+    /// nobody's write waits for long.
+    pub(crate) fn gather(&self, gather: Gather) -> Result<()> {
+        let pages = match gather {
+            Gather::Few => 1000,
+            Gather::Many => 16_000,
+        };
+        Ok(lock(&self.writer).pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?)
     }
 
     /// Reads one consistent state.

@@ -128,10 +128,19 @@ pub(crate) fn refusal(db: &Connection, manifest: &ModelManifest) -> Result<Optio
 /// Versions that assessments here were made with and whose bundles are not here: `(version, sha256)`.
 pub(crate) fn missing(db: &Connection, now: Millis) -> Result<Vec<(u32, String)>> {
     let mut statement = db.prepare_cached(
-        "SELECT DISTINCT model_version, model_sha256 FROM assessments a
-         WHERE NOT EXISTS (SELECT 1 FROM models m WHERE m.sha256 = a.model_sha256)
+        // From one model to the next by the index: the assessments between them are not read.
+        "WITH RECURSIVE used (sha256) AS (
+             SELECT min(model_sha256) FROM assessments
+             UNION ALL
+             SELECT (SELECT min(a.model_sha256) FROM assessments a WHERE a.model_sha256 > used.sha256)
+             FROM used WHERE used.sha256 IS NOT NULL
+         )
+         SELECT (SELECT a.model_version FROM assessments a WHERE a.model_sha256 = u.sha256 LIMIT 1), u.sha256
+         FROM used u
+         WHERE u.sha256 IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM models m WHERE m.sha256 = u.sha256)
            AND NOT EXISTS (SELECT 1 FROM missing_models t
-                           WHERE t.sha256 = a.model_sha256 AND t.tried_at BETWEEN ?1 AND ?2)",
+                           WHERE t.sha256 = u.sha256 AND t.tried_at BETWEEN ?1 AND ?2)",
     )?;
     let rows = statement.query_map([now - RETRY_MS, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<std::result::Result<_, _>>()?)

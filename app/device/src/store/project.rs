@@ -26,7 +26,7 @@ pub(crate) fn load(db: &Connection, key: &RecordKey) -> Result<Option<Record>> {
         .prepare_cached("SELECT json FROM records WHERE kind = ?1 AND id = ?2")?
         .query_row((kind, id), |row| row.get(0))
         .optional()?;
-    Ok(json.map(|json| serde_json::from_str(&json)).transpose()?)
+    Ok(json.map(|json| Record::read(&json)).transpose()?)
 }
 
 /// A client, if it is here.
@@ -47,17 +47,26 @@ pub(crate) fn assessment(db: &Connection, id: AssessmentId) -> Result<Option<Ass
 
 /// Keeps a record and makes its projection.
 pub(crate) fn save(db: &Connection, record: &Record) -> Result<()> {
-    let key = match record {
-        Record::Client(client) => RecordKey::Client(client.id),
-        Record::Assessment(assessment) => RecordKey::Assessment(assessment.assessment.id),
-    };
-    let (kind, id) = columns(&key);
+    let (kind, id) = columns(&record.key());
     db.prepare_cached(
         "INSERT INTO records (kind, id, json) VALUES (?1, ?2, ?3)
          ON CONFLICT (kind, id) DO UPDATE SET json = excluded.json",
     )?
     .execute((kind, id, serde_json::to_string(record)?))?;
     project(db, record)
+}
+
+/// Keeps a record that is not here yet, as the text that it was read from, and makes its projection;
+/// `false` when it is here.
+pub(crate) fn add(db: &Connection, record: &Record, text: &str) -> Result<bool> {
+    let (kind, id) = columns(&record.key());
+    let added = db
+        .prepare_cached("INSERT OR IGNORE INTO records (kind, id, json) VALUES (?1, ?2, ?3)")?
+        .execute((kind, id, text))?;
+    if added == 1 {
+        project(db, record)?;
+    }
+    Ok(added == 1)
 }
 
 fn project(db: &Connection, record: &Record) -> Result<()> {
@@ -151,6 +160,34 @@ pub(crate) fn remove(db: &Connection, key: &RecordKey) -> Result<()> {
     Ok(())
 }
 
+/// Indexes whose order is not that in which clients come: kept up row by row, they cost a first pull
+/// more than all the rest.
+const SCATTERED: [(&str, &str); 3] = [
+    ("clients_name", "clients (name_key, n)"),
+    ("clients_document", "clients (document_key)"),
+    ("clients_phone", "clients (phone_key)"),
+];
+
+/// Leaves the scattered indexes out while nobody is here yet: [`index`] makes them at once when the
+/// portfolio is. Without them everything is found as well, and slower.
+pub(crate) fn unindex_empty(db: &Connection) -> Result<()> {
+    let empty: bool = db.query_row("SELECT NOT EXISTS (SELECT 1 FROM clients)", [], |row| row.get(0))?;
+    if empty {
+        for (name, _) in SCATTERED {
+            db.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the indexes that are not there.
+pub(crate) fn index(db: &Connection) -> Result<()> {
+    for (name, columns) in SCATTERED {
+        db.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name} ON {columns}"))?;
+    }
+    Ok(())
+}
+
 /// What the projections hold: every row of each as text, in an order that does not depend on how
 /// they were made.
 pub(crate) fn contents(db: &Connection) -> Result<Vec<String>> {
@@ -188,7 +225,7 @@ pub(crate) fn rebuild(db: &Connection) -> Result<()> {
     let mut records = db.prepare("SELECT json FROM records")?;
     let mut rows = records.query([])?;
     while let Some(row) = rows.next()? {
-        project(db, &serde_json::from_str(&row.get::<_, String>(0)?)?)?;
+        project(db, &Record::read(&row.get::<_, String>(0)?)?)?;
     }
     Ok(())
 }

@@ -31,8 +31,8 @@ pub(crate) fn retry_unread(db: &Connection, identity: &Identity, now: Millis) ->
     let mut clock = chain::clock(db, identity)?;
     let mut read = 0;
     for text in texts {
-        if let Ok(change) = serde_json::from_str::<Change>(&text) {
-            apply_change(db, &mut clock, change, now)?;
+        if let Ok((change, record)) = Change::read(&text) {
+            apply_change(db, &mut clock, change, record, now)?;
             db.execute("DELETE FROM unread WHERE text = ?1", [&text])?;
             read += 1;
         }
@@ -52,8 +52,8 @@ pub(crate) fn unread(db: &Connection) -> Result<u64> {
 pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Page, now: Millis) -> Result<()> {
     let mut clock = chain::clock(db, identity)?;
     for raw in &page.changes {
-        match serde_json::from_str::<Change>(raw.get()) {
-            Ok(change) => apply_change(db, &mut clock, change, now)?,
+        match Change::read(raw.get()) {
+            Ok((change, text)) => apply_change(db, &mut clock, change, text, now)?,
             Err(error) => {
                 // The parser's message may quote a value.
                 tracing::warn!(class = ?error.classify(), "a change of an unknown shape is kept aside");
@@ -70,15 +70,24 @@ pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Page, now: Mill
     Ok(())
 }
 
-/// Applies one change.
-fn apply_change(db: &Connection, clock: &mut Clock, change: Change, now: Millis) -> Result<()> {
+/// Applies one change; `text` is its record's, if it has one.
+fn apply_change(
+    db: &Connection,
+    clock: &mut Clock,
+    change: Change,
+    text: Option<&str>,
+    now: Millis,
+) -> Result<()> {
     match change {
         Change::State { record } => {
             observe(clock, &record, now);
-            let key = match &record {
-                Record::Client(client) => RecordKey::Client(client.id),
-                Record::Assessment(assessment) => RecordKey::Assessment(assessment.assessment.id),
-            };
+            let key = record.key();
+            // Most of a first pull: nothing is here to join, and the text need not be written again.
+            if let Some(text) = text
+                && project::add(db, &record, text)?
+            {
+                return unpurge(db, &key);
+            }
             let mine = project::load(db, &key)?;
             if mine.as_ref() != Some(&record) {
                 match join(mine, record) {

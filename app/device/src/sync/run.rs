@@ -4,16 +4,35 @@ use super::http::Server;
 use super::model;
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
-use crate::store::{chain, meta, models, remote};
+use crate::store::chain::BATCH_BYTES;
+use crate::store::remote::Page;
+use crate::store::{Gather, chain, meta, models, project, remote};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use vereda_domain::Millis;
-use vereda_domain::api::{MAX_PULL_CHANGES, ProblemCode, Push};
+use vereda_domain::api::{MAX_PULL_CHANGES, MAX_PUSH_BYTES, ProblemCode, Push};
 use vereda_domain::gateway::SyncState;
 
-/// Records in one page of a pull: small enough to keep screens quick while it is applied.
+/// Changes in the first page of a run. What follows grows while it is quick: a large page costs fewer
+/// flushes, and a small one brings something over a bad network before that goes away.
 const PAGE: u32 = 500;
 const _: () = assert!(PAGE <= MAX_PULL_CHANGES);
+/// A page or a push that took less than this may be followed by a larger one; one that took three
+/// times as long is followed by a smaller one. Screens that write wait for a page to be applied.
+const QUICK: Duration = Duration::from_millis(700);
+/// The most that one push carries, however quick the network.
+const MOST_BYTES: usize = 2 * 1024 * 1024;
+const _: () = assert!(MOST_BYTES <= MAX_PUSH_BYTES);
+
+/// How much to take next, after so much took so long.
+fn next_size(size: usize, took: Duration, least: usize, most: usize) -> usize {
+    match took {
+        took if took < QUICK => size.saturating_mul(2).min(most),
+        took if took > 3 * QUICK => (size / 2).max(least),
+        _ => size,
+    }
+}
 
 /// What a run did.
 #[derive(Debug, Default)]
@@ -61,10 +80,13 @@ async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
     let points = session
         .read(|db| {
             let waits = chain::counts(db)?.0 > 0;
-            let known = meta::get(db, &meta::RECEIPT)?.zip(meta::get(db, &meta::CURSOR)?);
+            // Who never sent anything has no receipt, and an empty chain at the server; who never got
+            // anything has no cursor, and is at the beginning.
+            let seq = meta::get(db, &meta::RECEIPT)?.map_or(0, |receipt| receipt.seq);
+            let cursor = meta::get(db, &meta::CURSOR)?.unwrap_or(0);
             let model: String =
                 models::active(db)?.map(|model| model.sha256.chars().take(8).collect()).unwrap_or_default();
-            Ok(known.filter(|_| !waits).map(|(receipt, cursor)| (receipt.seq, cursor, model)))
+            Ok((!waits).then_some((seq, cursor, model)))
         })
         .await?;
     let Some((seq, cursor, model)) = points else { return Ok(false) };
@@ -129,8 +151,10 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
 
     let total = session.read(chain::counts).await?.0;
     let mut resumed = false;
+    let mut most = BATCH_BYTES;
     loop {
-        let events = session.read(chain::batch).await?;
+        let begun = Instant::now();
+        let events = session.read(move |db| chain::batch(db, most)).await?;
         if events.is_empty() {
             return Ok(());
         }
@@ -166,20 +190,20 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
         let acknowledged = session
             .blocking(move |session| {
                 let identity = session.identity();
-                let (before, after) = session.store.write(|db| {
-                    let before = chain::counts(db)?.0;
-                    chain::acknowledge(db, &identity, &pushed.results, &pushed.receipt)?;
+                let acknowledged = session.store.write(|db| {
+                    let acknowledged = chain::acknowledge(db, &identity, &pushed.results, &pushed.receipt)?;
                     remote::purge(db)?;
-                    Ok((before, chain::counts(db)?.0))
+                    Ok(acknowledged)
                 })?;
                 session.count()?;
-                Ok(before.saturating_sub(after))
+                Ok(acknowledged)
             })
             .await?;
         if acknowledged == 0 {
             return Err(DeviceError::Server("it acknowledged nothing of what was sent".into()));
         }
         stats.sent += acknowledged;
+        most = next_size(most, begun.elapsed(), BATCH_BYTES, MOST_BYTES);
     }
 }
 
@@ -215,39 +239,104 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             })
         })
         .await?;
-    let mut cursor = session.read(|db| meta::get(db, &meta::CURSOR)).await?.unwrap_or(0);
-    loop {
-        let page =
-            with_token(session, server, |token| async move { server.pull(&token, cursor, PAGE).await })
-                .await?;
-        crate::fail::point("pull.received");
-        if page.more && page.cursor <= cursor {
-            return Err(DeviceError::Server("its pages do not go on".into()));
-        }
-        let (next, more, received) = (page.cursor, page.more, page.changes.len() as u64);
-        if next != cursor || received > 0 {
-            session
-                .blocking(move |session| {
-                    let identity = session.identity();
-                    let now = session.now();
-                    session.store.write(|db| remote::apply(db, &identity, &page, now))
-                })
-                .await?;
-        }
-        stats.received += received;
-        if received > 0 {
-            session.board.set_state(SyncState::Receiving { done: stats.received });
-        }
-        cursor = next;
-        if !more {
-            return Ok(());
-        }
+    let cursor = session.read(|db| meta::get(db, &meta::CURSOR)).await?.unwrap_or(0);
+    let page = fetch(session, server, cursor, PAGE).await?;
+    if !page.more {
+        let received = apply(session, cursor, page).await?;
+        return Ok(count(session, stats, received));
     }
+    session
+        .blocking(|session| {
+            session.store.gather(Gather::Many)?;
+            session.store.write(|db| project::unindex_empty(db))
+        })
+        .await?;
+    let pulled = pages(session, server, cursor, page, stats).await;
+    let settled = session
+        .blocking(|session| {
+            session.store.write(|db| project::index(db))?;
+            session.store.gather(Gather::Few)
+        })
+        .await;
+    pulled.and(settled)
+}
+
+fn count(session: &Arc<Session>, stats: &mut Stats, received: u64) {
+    stats.received += received;
+    if received > 0 {
+        session.board.set_state(SyncState::Receiving { done: stats.received });
+    }
+}
+
+/// Writes one page, and moves the cursor, in one transaction. Gives how many changes it had.
+async fn apply(session: &Arc<Session>, before: u64, page: Page) -> Result<u64> {
+    let received = page.changes.len() as u64;
+    if page.cursor == before && received == 0 {
+        return Ok(0);
+    }
+    session
+        .blocking(move |session| {
+            let (identity, now) = (session.identity(), session.now());
+            session.store.write(|db| remote::apply(db, &identity, &page, now))
+        })
+        .await?;
+    Ok(received)
+}
+
+/// Page after page: the next is on its way while one is written. A cut loses at most what was not
+/// written yet.
+async fn pages(
+    session: &Arc<Session>,
+    server: &Server,
+    mut before: u64,
+    mut page: Page,
+    stats: &mut Stats,
+) -> Result<()> {
+    let mut size = PAGE;
+    loop {
+        let begun = Instant::now();
+        let (cursor, more) = (page.cursor, page.more);
+        let ahead =
+            async { if more { fetch(session, server, cursor, size).await.map(Some) } else { Ok(None) } };
+        let (received, next) = tokio::join!(apply(session, before, page), ahead);
+        count(session, stats, received?);
+        match next? {
+            None => return Ok(()),
+            Some(next) => page = next,
+        }
+        before = cursor;
+        let wider = next_size(size as usize, begun.elapsed(), PAGE as usize, MAX_PULL_CHANGES as usize);
+        size = u32::try_from(wider).unwrap_or(MAX_PULL_CHANGES);
+    }
+}
+
+/// One page past a cursor.
+async fn fetch(session: &Arc<Session>, server: &Server, cursor: u64, limit: u32) -> Result<Page> {
+    let page =
+        with_token(session, server, |token| async move { server.pull(&token, cursor, limit).await }).await?;
+    crate::fail::point("pull.received");
+    if page.more && page.cursor <= cursor {
+        return Err(DeviceError::Server("its pages do not go on".into()));
+    }
+    Ok(page)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_quick_grows_and_what_is_slow_shrinks_between_their_ends() {
+        let (quick, fair, slow) = (QUICK / 2, 2 * QUICK, 4 * QUICK);
+        let sizes: Vec<usize> = [quick, quick, quick, fair, slow, slow, slow]
+            .into_iter()
+            .scan(500, |size, took| {
+                *size = next_size(*size, took, 500, 3000);
+                Some(*size)
+            })
+            .collect();
+        assert_eq!(sizes, [1000, 2000, 3000, 3000, 1500, 750, 500]);
+    }
 
     #[test]
     fn any_time_that_a_server_says_gives_a_drift() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::remote::{self, Page};
-use crate::store::{chain, fork, meta};
+use crate::store::{chain, fork, meta, project};
 use vereda_domain::api::Change;
 use vereda_domain::event::{Event, Hash};
 
@@ -117,4 +117,29 @@ async fn what_settled_itself_on_the_server_is_not_aside_any_more() {
     session.store.write(|db| Ok(db.execute("UPDATE events SET status = 0 WHERE seq = 2", [])?)).unwrap();
     session.store.write(|db| chain::aside(db, me, &list, true)).unwrap();
     assert_eq!(session.store.read(chain::counts).unwrap(), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_indexes_that_a_first_pull_leaves_out_come_back_as_they_were() {
+    let (device, session) = Device::ready().await;
+    let schema = || {
+        let read = |db: &rusqlite::Connection| {
+            let mut statement =
+                db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' ORDER BY name")?;
+            let rows = statement.query_map([], |row| row.get::<_, Option<String>>(0))?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        };
+        session.store.read(read).unwrap()
+    };
+    let whole = schema();
+    session.store.write(|db| project::unindex_empty(db)).unwrap();
+    assert_eq!(schema().len(), whole.len() - 3);
+    // What is captured meanwhile is found, and somebody who is there keeps the indexes from going.
+    device.app.create_client(new_client("Juan", "7")).await.unwrap();
+    let request = PortfolioRequest { query: "juan".into(), limit: 50, ..Default::default() };
+    assert_eq!(device.app.portfolio(request).await.unwrap().total, 1);
+    session.store.write(|db| project::index(db)).unwrap();
+    assert_eq!(schema(), whole);
+    session.store.write(|db| project::unindex_empty(db)).unwrap();
+    assert_eq!(schema(), whole);
 }

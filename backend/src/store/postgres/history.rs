@@ -10,9 +10,9 @@ use tokio_postgres::types::ToSql;
 
 #[async_trait]
 impl HistoryStore for PostgresStore {
-    async fn add_history(&self, scored_ms: Millis, entry: HistoryEntry, now: Millis) -> Result<()> {
-        self.ensure_months([scored_ms], now).await?;
-        write!(self, "store a score", |t| put(t, &[(scored_ms, entry)], now).await?);
+    async fn add_history(&self, entries: Vec<(Millis, HistoryEntry)>, now: Millis) -> Result<()> {
+        self.ensure_months(entries.iter().map(|(at, _)| *at), now).await?;
+        write!(self, "store scores", |t| put(t, &entries, now).await?);
         Ok(())
     }
 
@@ -21,8 +21,11 @@ impl HistoryStore for PostgresStore {
         let mut client = self.client().await?;
         let t = reading(&mut client, doing).await?;
         let found = search(&filter);
-        let sql = format!("{SELECT}{} ORDER BY scored_ms DESC, id DESC LIMIT {}", found.sql(), filter.limit);
-        all(&t, doing, &sql, &found.parameters()).await?.iter().map(row).collect()
+        let (column, falls, _) = filter.sort.parts();
+        let order = format!("ORDER BY {column} {falls}, id {falls}");
+        let sql = format!("{SELECT}{} {order} LIMIT {}", found.sql(), filter.limit);
+        let rows = all(&t, doing, &sql, &found.parameters()).await?;
+        rows.iter().map(|r| row(filter.sort, r)).collect()
     }
 
     async fn history_entry(&self, id: AssessmentId, scope: HistoryScope) -> Result<Option<HistoryEntry>> {
@@ -34,7 +37,7 @@ impl HistoryStore for PostgresStore {
         conditions.scope(scope);
         let sql = format!("{SELECT}{}", conditions.sql());
         let found = first(&t, doing, &sql, &conditions.parameters()).await?;
-        Ok(found.as_ref().map(row).transpose()?.map(|row| row.entry))
+        Ok(found.as_ref().map(|r| row(HistorySort::default(), r)).transpose()?.map(|row| row.entry))
     }
 }
 
@@ -46,13 +49,19 @@ pub(super) async fn put(t: &Transaction<'_>, entries: &[(Millis, HistoryEntry)],
     if entries.is_empty() {
         return Ok(());
     }
-    let sql = "INSERT INTO history(id, scored_ms, received_ms, client, client_ref, officer, branch, risk_group, \
-               model_version, body) \
-               SELECT id, scored_ms, $1, client, client_ref, officer, branch, risk_group, model_version, body \
-               FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::text[], \
-               $9::bigint[], $10::text[]) \
-               AS e(id, scored_ms, client, client_ref, officer, branch, risk_group, model_version, body) \
-               ON CONFLICT (id, scored_ms) DO UPDATE SET body = excluded.body";
+    // What was there before decides whether an entry is counted for the first time.
+    let sql = "WITH e AS ( \
+                 SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], \
+                 $8::text[], $9::bigint[], $10::text[]) \
+                 AS e(id, scored_ms, client, client_ref, officer, branch, risk_group, model_version, body)), \
+               known AS (SELECT e.id FROM e JOIN history h ON h.id = e.id AND h.scored_ms = e.scored_ms), \
+               put AS ( \
+                 INSERT INTO history(id, scored_ms, received_ms, client, client_ref, officer, branch, risk_group, \
+                 model_version, body) \
+                 SELECT id, scored_ms, $1, client, client_ref, officer, branch, risk_group, model_version, body FROM e \
+                 ON CONFLICT (id, scored_ms) DO UPDATE SET body = excluded.body) \
+               INSERT INTO uncounted(id, scored_ms, fresh) \
+               SELECT id, scored_ms, id NOT IN (SELECT id FROM known) FROM e";
     let column = |entry: fn(&HistoryEntry) -> Option<uuid::Uuid>| -> Vec<_> {
         entries.iter().map(|(_, e)| entry(e)).collect()
     };
@@ -70,11 +79,11 @@ pub(super) async fn put(t: &Transaction<'_>, entries: &[(Millis, HistoryEntry)],
     run(t, "store a score", sql, values).await.map(|_| ())
 }
 
-fn row(row: &Row) -> Result<HistoryRow> {
-    let scored_ms: Millis = get(row, 0)?;
+fn row(sort: HistorySort, row: &Row) -> Result<HistoryRow> {
+    let (scored_ms, received_ms) = (get(row, 0)?, get(row, 1)?);
     let mut entry: HistoryEntry = from_json("history entry", get(row, 2)?)?;
-    entry.received_at = rfc3339(get(row, 1)?);
-    Ok(HistoryRow { key: HistoryKey { scored_ms, id: entry.id }, entry })
+    entry.received_at = rfc3339(received_ms);
+    Ok(HistoryRow { key: sort.key(scored_ms, received_ms, entry.id), entry })
 }
 
 /// What to look for: `$` in a clause is the place of the next value.
@@ -140,10 +149,11 @@ fn search(filter: &HistoryFilter) -> Conditions {
         conditions.add("scored_ms < $", to);
     }
     if let Some(after) = filter.after {
-        let (at, id) = (conditions.value(after.scored_ms), conditions.value(after.id.0));
-        conditions.clauses.push(format!("(scored_ms, id) < (${at}, ${id})"));
-        // Said once more alone, so that partitions of later months are left out.
-        conditions.clauses.push(format!("scored_ms <= ${at}"));
+        let (column, _, follows) = filter.sort.parts();
+        let (at, id) = (conditions.value(after.at_ms), conditions.value(after.id.0));
+        conditions.clauses.push(format!("({column}, id) {follows} (${at}, ${id})"));
+        // Said once more alone, so that partitions of other months are left out.
+        conditions.clauses.push(format!("{column} {follows}= ${at}"));
     }
     conditions
 }

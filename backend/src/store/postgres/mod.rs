@@ -5,12 +5,13 @@
 //! and the place where it ends belong together.
 
 mod history;
+mod insight;
 mod models;
 mod partitions;
 mod people;
 mod sync;
 
-use super::Result;
+use super::{Result, Saturation, Store};
 use crate::error::StoreError;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction};
 use std::collections::BTreeSet;
@@ -22,7 +23,8 @@ use tokio_postgres::{Config, IsolationLevel, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Schema changes, in order and numbered as SQLite's are.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// The key of the advisory lock under which one server migrates while the others wait: "vereda".
 const MIGRATION_LOCK: i64 = 0x7665_7265_6461;
@@ -101,7 +103,19 @@ impl PostgresStore {
     }
 
     async fn client(&self) -> Result<Object> {
-        self.pool.get().await.map_err(|e| database("get a connection to PostgreSQL", e))
+        let doing = "get a connection to PostgreSQL";
+        self.pool.get().await.map_err(|e| StoreError::Unreachable { doing, source: e.into() })
+    }
+}
+
+impl Store for PostgresStore {
+    fn saturation(&self) -> Saturation {
+        let status = self.pool.status();
+        Saturation {
+            connections: status.max_size,
+            in_use: status.size.saturating_sub(status.available),
+            waiting: status.waiting,
+        }
     }
 }
 
@@ -116,7 +130,13 @@ fn tls() -> std::result::Result<rustls::ClientConfig, rustls::Error> {
 }
 
 fn database(doing: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Database { doing, source: source.into() }
+    let any: &dyn std::any::Any = &source;
+    // A server that ends says so (57P01 to 57P03); one that was killed says nothing any more.
+    let gone = any.downcast_ref::<tokio_postgres::Error>().is_some_and(|error| {
+        error.is_closed() || error.code().is_some_and(|code| code.code().starts_with("57P"))
+    });
+    let source = source.into();
+    if gone { StoreError::Unreachable { doing, source } } else { StoreError::Database { doing, source } }
 }
 
 /// Runs one writing transaction.

@@ -326,10 +326,7 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let mut last = cursor;
     for row in rows.iter().take(fits) {
         last = to_u64(get(row, 0)?);
-        changes.push(match get::<Option<&str>>(row, 1)? {
-            Some(body) => Change::State { record: from_json("record", body)? },
-            None => Change::Purge { key: key_of(get(row, 2)?, get(row, 3)?)? },
-        });
+        changes.push(PageChange::of(get(row, 1)?, || key_of(get(row, 2)?, get(row, 3)?))?);
     }
     Ok(PullPage { changes, cursor: if more { last } else { end }, more })
 }

@@ -9,14 +9,17 @@ use rusqlite::{Row, Transaction, params, params_from_iter};
 
 #[async_trait]
 impl HistoryStore for SqliteStore {
-    async fn add_history(&self, scored_ms: Millis, entry: HistoryEntry, now: Millis) -> Result<()> {
-        self.write("store a score", move |t| put(t, scored_ms, &entry, now)).await
+    async fn add_history(&self, entries: Vec<(Millis, HistoryEntry)>, now: Millis) -> Result<()> {
+        self.write("store scores", move |t| {
+            entries.iter().try_for_each(|(scored_ms, entry)| put(t, *scored_ms, entry, now))
+        })
+        .await
     }
 
     async fn history(&self, filter: HistoryFilter) -> Result<Vec<HistoryRow>> {
         self.read("search the history", move |t| {
             let (sql, parameters) = search(&filter);
-            all(t, "search the history", &sql, params_from_iter(parameters), row)
+            all(t, "search the history", &sql, params_from_iter(parameters), |r| row(filter.sort, r))
         })
         .await
     }
@@ -27,7 +30,9 @@ impl HistoryStore for SqliteStore {
             conditions.add("id = ?", blob(id.0));
             conditions.scope(scope);
             let sql = format!("SELECT scored_ms, received_ms, body FROM history{}", conditions.sql());
-            Ok(first(t, "find a score", &sql, params_from_iter(conditions.values), row)?.map(|row| row.entry))
+            let read = |r: &Row<'_>| row(HistorySort::default(), r);
+            Ok(first(t, "find a score", &sql, params_from_iter(conditions.values), read)?
+                .map(|row| row.entry))
         })
         .await
     }
@@ -35,6 +40,8 @@ impl HistoryStore for SqliteStore {
 
 /// Adds an entry, or brings one up to date; when it was received stays as it was.
 pub fn put(t: &Transaction<'_>, scored_ms: Millis, entry: &HistoryEntry, now: Millis) -> Result<()> {
+    let known = first(t, "find a score", "SELECT 1 FROM history WHERE id = ?1", [entry.id.0], |_| Ok(()))?;
+    super::insight::note(t, entry.id, scored_ms, known.is_none())?;
     let sql = "INSERT INTO history(id, scored_ms, received_ms, client, client_ref, officer, branch, risk_group, \
                model_version, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
                ON CONFLICT(id) DO UPDATE SET body = excluded.body";
@@ -53,25 +60,25 @@ pub fn put(t: &Transaction<'_>, scored_ms: Millis, entry: &HistoryEntry, now: Mi
     run(t, "store a score", sql, parameters).map(|_| ())
 }
 
-fn row(row: &Row<'_>) -> Result<HistoryRow> {
+fn row(sort: HistorySort, row: &Row<'_>) -> Result<HistoryRow> {
     let get = |e| database("read a history entry", e);
     let scored_ms: Millis = row.get(0).map_err(get)?;
     let received_ms: Millis = row.get(1).map_err(get)?;
     let body: String = row.get(2).map_err(get)?;
     let mut entry: HistoryEntry = from_json("history entry", &body)?;
     entry.received_at = rfc3339(received_ms);
-    Ok(HistoryRow { key: HistoryKey { scored_ms, id: entry.id }, entry })
+    Ok(HistoryRow { key: sort.key(scored_ms, received_ms, entry.id), entry })
 }
 
 #[derive(Default)]
 struct Conditions {
-    clauses: Vec<&'static str>,
+    clauses: Vec<String>,
     values: Vec<Value>,
 }
 
 impl Conditions {
-    fn add(&mut self, clause: &'static str, value: Value) {
-        self.clauses.push(clause);
+    fn add(&mut self, clause: impl Into<String>, value: Value) {
+        self.clauses.push(clause.into());
         self.values.push(value);
     }
 
@@ -120,11 +127,14 @@ fn search(filter: &HistoryFilter) -> (String, Vec<Value>) {
         conditions.add("scored_ms < ?", Value::Integer(to));
     }
     if let Some(after) = filter.after {
-        conditions.add("(scored_ms, id) < (?, ?)", Value::Integer(after.scored_ms));
+        let (column, _, follows) = filter.sort.parts();
+        let clause = format!("({column}, id) {follows} (?, ?)");
+        conditions.add(clause, Value::Integer(after.at_ms));
         conditions.values.push(blob(after.id.0));
     }
+    let (column, falls, _) = filter.sort.parts();
     let sql = format!(
-        "SELECT scored_ms, received_ms, body FROM history{} ORDER BY scored_ms DESC, id DESC LIMIT {}",
+        "SELECT scored_ms, received_ms, body FROM history{} ORDER BY {column} {falls}, id {falls} LIMIT {}",
         conditions.sql(),
         filter.limit
     );

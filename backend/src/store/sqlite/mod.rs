@@ -4,21 +4,27 @@
 //! each other share one commit, so a burst of pushes costs few flushes.
 
 mod history;
+mod insight;
 mod models;
 mod people;
 mod rows;
 mod sync;
 
-use super::Result;
+use super::{Result, Saturation, Store};
 use crate::error::StoreError;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-pub(super) const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+pub(super) const MIGRATIONS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 128;
 
 /// The most jobs that share one commit.
 const GROUP: usize = 64;
@@ -31,13 +37,45 @@ type Job = Box<dyn FnOnce(&Transaction<'_>) -> Reply + Send>;
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: mpsc::Sender<Job>,
+    /// Jobs that were given to the writer and not answered yet.
+    writing: AtomicUsize,
     readers: Arc<Readers>,
 }
 
 #[derive(Debug)]
 struct Readers {
     idle: Mutex<Vec<Connection>>,
+    count: usize,
     permits: Semaphore,
+    waiting: AtomicUsize,
+}
+
+/// Counts somebody in until it is dropped, which it is even when the request is given up.
+struct Present<'a>(&'a AtomicUsize);
+
+impl<'a> Present<'a> {
+    fn new(count: &'a AtomicUsize) -> Present<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Present(count)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Store for SqliteStore {
+    fn saturation(&self) -> Saturation {
+        let Readers { count, permits, waiting, .. } = &*self.readers;
+        Saturation {
+            connections: count + 1,
+            in_use: count.saturating_sub(permits.available_permits())
+                + self.writing.load(Ordering::Relaxed).min(1),
+            waiting: waiting.load(Ordering::Relaxed) + self.writing.load(Ordering::Relaxed).saturating_sub(1),
+        }
+    }
 }
 
 impl SqliteStore {
@@ -49,13 +87,14 @@ impl SqliteStore {
         let mut connection = Connection::open(path).map_err(|e| database("open the database", e))?;
         prepare(&mut connection)?;
         let idle = (0..readers.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>>>()?;
-        let permits = Semaphore::new(idle.len());
+        let (count, permits) = (idle.len(), Semaphore::new(idle.len()));
         let (writer, jobs) = mpsc::channel();
         std::thread::Builder::new()
             .name("vereda-writer".into())
             .spawn(move || write_loop(connection, &jobs))
             .map_err(|e| StoreError::Database { doing: "start the writer", source: e.into() })?;
-        Ok(SqliteStore { writer, readers: Arc::new(Readers { idle: Mutex::new(idle), permits }) })
+        let readers = Readers { idle: Mutex::new(idle), count, permits, waiting: AtomicUsize::new(0) };
+        Ok(SqliteStore { writer, writing: AtomicUsize::new(0), readers: Arc::new(readers) })
     }
 
     /// The file's usual place in a data folder.
@@ -94,6 +133,7 @@ impl SqliteStore {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let _present = Present::new(&self.writing);
         let (answer, answered) = oneshot::channel::<Result<T>>();
         let job: Job = Box::new(move |transaction| {
             let done = std::panic::catch_unwind(AssertUnwindSafe(|| in_savepoint(transaction, work)))
@@ -124,7 +164,9 @@ impl SqliteStore {
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let readers = self.readers.clone();
+        let waiting = Present::new(&self.readers.waiting);
         let _permit = self.readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        drop(waiting);
         let task = tokio::task::spawn_blocking(move || {
             let taken = lock(&readers.idle).pop();
             let Some(mut connection) = taken else { return Err(StoreError::Closed) };
@@ -207,7 +249,9 @@ fn prepare(connection: &mut Connection) -> Result<()> {
         transaction.execute_batch(migration).map_err(|e| database("migrate the database", e))?;
     }
     transaction.pragma_update(None, "user_version", known).map_err(|e| database(doing, e))?;
-    transaction.commit().map_err(|e| database(doing, e))
+    transaction.commit().map_err(|e| database(doing, e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
 }
 
 fn open_reader(path: &Path) -> Result<Connection> {
@@ -215,6 +259,7 @@ fn open_reader(path: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(path, flags).map_err(|e| database("open the database to read", e))?;
     connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(|e| database("prepare a reader", e))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }
 

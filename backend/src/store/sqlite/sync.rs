@@ -295,10 +295,7 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let mut last = cursor;
     for (seq, body, kind, id) in rows.into_iter().take(fits) {
         last = seq;
-        changes.push(match body {
-            Some(body) => Change::State { record: from_json("record", &body)? },
-            None => Change::Purge { key: key_of(&kind, id)? },
-        });
+        changes.push(PageChange::of(body, || key_of(&kind, id))?);
     }
     Ok(PullPage { changes, cursor: if more { last } else { end }, more })
 }

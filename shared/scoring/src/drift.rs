@@ -1,8 +1,8 @@
 //! How far a table has moved from the data that a model was trained on: the population stability
 //! index (PSI) of the score, and of each feature (also called CSI).
 
-use serde::Serialize;
-use vereda_scoring::bundle::{Bundle, Distribution, Kind};
+use crate::bundle::{Bundle, Distribution, Kind};
+use serde::{Deserialize, Serialize};
 
 /// A share below this counts as this much: the logarithm of an empty bin has no value.
 pub const SMALLEST_SHARE: f64 = 1e-4;
@@ -12,7 +12,7 @@ pub const WATCH: f64 = 0.1;
 pub const SHIFTED: f64 = 0.25;
 
 /// What a PSI means, by the usual rule of thumb.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Below [`WATCH`].
@@ -24,7 +24,7 @@ pub enum Verdict {
 }
 
 /// The PSI of a feature or of the score.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// Sum over bins of (now - then) x ln(now / then), missing being a bin.
     pub psi: f64,
@@ -60,18 +60,32 @@ impl<'a> Tally<'a> {
         Tally { reference, bins, counts: vec![0; count], missing: 0 }
     }
 
-    /// Counts one number of a row; NaN is missing. A value that the reference has no bin for counts
-    /// as missing too.
-    pub fn count(&mut self, x: f64) {
+    /// The bin of one number of a row. NaN is missing, and so is what the reference has no bin for.
+    pub fn place(&self, x: f64) -> Option<usize> {
         let bin = match self.reference {
             _ if x.is_nan() => None,
             Distribution::Numeric { edges, .. } => Some(edges.partition_point(|edge| *edge < x)),
             Distribution::Categorical { .. } => self.bins.get(x as usize).copied().flatten(),
         };
-        match bin.and_then(|bin| self.counts.get_mut(bin)) {
-            Some(count) => *count += 1,
-            None => self.missing += 1,
+        bin.filter(|bin| *bin < self.counts.len())
+    }
+
+    /// Counts one number of a row.
+    pub fn count(&mut self, x: f64) {
+        self.count_place(self.place(x), 1);
+    }
+
+    /// Counts so many at a place that [`Tally::place`] gave.
+    pub fn count_place(&mut self, place: Option<usize>, times: u64) {
+        match place.and_then(|bin| self.counts.get_mut(bin)) {
+            Some(count) => *count += times,
+            None => self.missing += times,
         }
+    }
+
+    /// How many were counted.
+    pub fn rows(&self) -> u64 {
+        self.counts.iter().sum::<u64>() + self.missing
     }
 
     /// Adds what another part of the table counted.
@@ -84,7 +98,7 @@ impl<'a> Tally<'a> {
 
     /// The PSI; `None` if nothing was counted.
     pub fn drift(&self) -> Option<Drift> {
-        let rows = self.counts.iter().sum::<u64>() + self.missing;
+        let rows = self.rows();
         if rows == 0 {
             return None;
         }
@@ -109,7 +123,7 @@ pub fn psi(shares: impl Iterator<Item = (f64, f64)>) -> f64 {
     shares
         .filter(|(then, now)| *then > 0.0 || *now > 0.0)
         .map(|(then, now)| (then.max(SMALLEST_SHARE), now.max(SMALLEST_SHARE)))
-        .map(|(then, now)| (now - then) * (now / then).ln())
+        .map(|(then, now)| (now - then) * libm::log(now / then))
         .sum()
 }
 

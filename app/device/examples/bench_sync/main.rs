@@ -1,0 +1,242 @@
+//! How fast and how flat store and sync are: `cargo xtask bench sync` runs it, docs/BENCHMARKS-SYNC.md
+//! holds what it prints. A real server process, this process as the device, the loopback.
+//!
+//! Arguments: the server's program, a working folder, how many clients, how many events in the end.
+
+mod crowd;
+mod device;
+mod link;
+mod people;
+mod seed;
+mod server;
+
+use device::Device;
+use people::Applicants;
+use server::Server;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use vereda_domain::ClientId;
+use vereda_domain::client::ClientField;
+use vereda_domain::event::{Edit, EventBody};
+
+/// Anything ends the measurement.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Devices that come at once.
+const CROWD: u32 = 2000;
+/// Assessments made without a network.
+const OFFLINE: usize = 10_000;
+
+/// The model of all assessments.
+fn bundle() -> Result<Vec<u8>, Failure> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    Ok(std::fs::read(path.join("../../models/bundles/reference-scorecard-1.json"))?)
+}
+
+/// The table's rows, printed as they come.
+struct Table;
+
+impl Table {
+    fn new() -> Table {
+        println!("| what | measured | goal |\n| --- | --- | --- |");
+        Table
+    }
+
+    fn row(&self, what: &str, measured: &str, goal: &str) {
+        println!("| {what} | {measured} | {goal} |");
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [program, work, clients, events] = arguments.as_slice() else {
+        return Err("the server's program, a folder, the number of clients and of events".into());
+    };
+    let (clients, events): (u32, u64) = (clients.parse()?, events.parse()?);
+    let work = PathBuf::from(work);
+    let data = work.join(format!("server-{clients}"));
+    if std::env::var_os("BENCH_SYNC_SEED").is_some() {
+        return seed::fill(&data, clients, CROWD).await;
+    }
+    std::fs::create_dir_all(&work)?;
+    // In a process of its own: this one's memory is measured.
+    let begun = Instant::now();
+    let seeding = std::process::Command::new(std::env::current_exe()?)
+        .args(&arguments)
+        .env("BENCH_SYNC_SEED", "1")
+        .status()?;
+    if !seeding.success() {
+        return Err("the server's data could not be made".into());
+    }
+    eprintln!("server filled in {:.1} s", begun.elapsed().as_secs_f64());
+
+    let table = Table::new();
+    let mut server = Server::start(program.into(), &data).await?;
+    let mut ana = first_pull(&table, &server, clients).await?;
+    let small = steady(&ana).await?;
+    let (pushed, _) = offline(&mut ana, &mut server, 2).await?;
+    small.print(&table, &ana.size().await?);
+    table.row(
+        &format!("{OFFLINE} offline assessments pushed"),
+        &format!("{:.2} s, {:.0} events/s", pushed.as_secs_f64(), OFFLINE as f64 / pushed.as_secs_f64()),
+        "2 s, 5,000 events/s",
+    );
+    if events > OFFLINE as u64 {
+        grow(&ana, events, &table).await?;
+        let large = steady(&ana).await?;
+        let (again, _) = offline(&mut ana, &mut server, 3).await?;
+        large.print(&table, &ana.size().await?);
+        let goal = "no more than 1.2 times";
+        for (what, ratio) in small.ratios(&large) {
+            table.row(&format!("{what}, larger over smaller"), &format!("{ratio:.2}"), goal);
+        }
+        let ratio = again.as_secs_f64() / pushed.as_secs_f64();
+        table.row("the push, larger over smaller", &format!("{ratio:.2}"), goal);
+    }
+    drop(ana);
+    slow_link(&table, &server).await?;
+    crowd::at_once(&table, &server, CROWD).await?;
+    server.stop().await
+}
+
+async fn first_pull(table: &Table, server: &Server, clients: u32) -> Result<Device, Failure> {
+    let device = Device::enrolled(&server.url(), "ana").await?;
+    device::forget_peak();
+    let busy = device::cpu()?;
+    let begun = Instant::now();
+    device.synced().await?;
+    let took = begun.elapsed();
+    let peak = device::memory("self", "VmHWM")?;
+    table.row(
+        &format!("first pull of {clients} clients with their last assessment"),
+        &format!(
+            "{:.1} s ({:.1} s of this process's CPU), at most {peak} MB resident",
+            took.as_secs_f64(),
+            device::cpu()? - busy
+        ),
+        "10 s, 150 MB",
+    );
+    Ok(device)
+}
+
+/// What is measured of a device at work.
+struct Steady {
+    idle: Vec<Duration>,
+    save: Vec<Duration>,
+    search: Vec<Duration>,
+}
+
+async fn steady(device: &Device) -> Result<Steady, Failure> {
+    device.synced().await?;
+    let idle = device.times(300, async |_| device.synced().await).await?;
+    let client = device.first_client().await?;
+    let draft = device.draft(client).await?;
+    let save = device.times(2000, async |n| device.save(draft, n).await).await?;
+    device.discard(draft).await?;
+    let search = device.times(1000, async |n| device.search(n).await).await?;
+    Ok(Steady { idle, save, search })
+}
+
+/// The value below which so many of a hundred lie, of sorted times, in milliseconds.
+fn percentile(times: &[Duration], percent: usize) -> f64 {
+    times
+        .get((times.len() * percent / 100).min(times.len().saturating_sub(1)))
+        .map_or(0.0, |t| t.as_secs_f64() * 1e3)
+}
+
+impl Steady {
+    fn print(&self, table: &Table, size: &str) {
+        let row = |what: &str, times: &[Duration], goal: &str| {
+            let measured =
+                format!("p50 {:.2} ms, p99 {:.2} ms", percentile(times, 50), percentile(times, 99));
+            table.row(&format!("{what}, {size}"), &measured, goal);
+        };
+        row("idle sync", &self.idle, "30 ms");
+        row("saving a field, durable", &self.save, "5 ms at p99");
+        row("search", &self.search, "50 ms at p99");
+    }
+
+    fn ratios(&self, larger: &Steady) -> [(&'static str, f64); 6] {
+        let ratio = |a: &[Duration], b: &[Duration], percent| percentile(b, percent) / percentile(a, percent);
+        [
+            ("idle sync at p50", ratio(&self.idle, &larger.idle, 50)),
+            ("idle sync at p99", ratio(&self.idle, &larger.idle, 99)),
+            ("saving a field at p50", ratio(&self.save, &larger.save, 50)),
+            ("saving a field at p99", ratio(&self.save, &larger.save, 99)),
+            ("search at p50", ratio(&self.search, &larger.search, 50)),
+            ("search at p99", ratio(&self.search, &larger.search, 99)),
+        ]
+    }
+}
+
+/// Captures without a network and pushes: until everything is acknowledged, and until all is done.
+async fn offline(
+    device: &mut Device,
+    server: &mut Server,
+    seed: u64,
+) -> Result<(Duration, Duration), Failure> {
+    let clients = device.clients(200).await?;
+    server.stop().await?;
+    let mut applicants = Applicants::new(seed)?;
+    for chunk in 0..OFFLINE / 500 {
+        let bodies = (0..500)
+            .map(|n| applicants.assessed(clients[(chunk * 500 + n) % clients.len()]))
+            .collect::<Result<_, _>>()?;
+        device.app.capture_many(bodies).await?;
+    }
+    server.go_on().await?;
+    device.delivered().await
+}
+
+/// More events of the same kinds about the same clients, all of them delivered.
+async fn grow(device: &Device, events: u64, table: &Table) -> Result<(), Failure> {
+    let clients: Vec<ClientId> = device.clients(20_000).await?;
+    let mut applicants = Applicants::new(4)?;
+    let begun = Instant::now();
+    let mut n = 0;
+    while device.app.chain_size().await?.1 < events {
+        let mut bodies = Vec::with_capacity(2000);
+        for _ in 0..2000 {
+            let client = clients[n % clients.len()];
+            n += 1;
+            let value =
+                format!("3{:02} {:07}", applicants.random.below(51), applicants.random.below(10_000_000));
+            let edit = Edit { value, replaces: Vec::new() };
+            bodies.push(EventBody::ClientEdited { client, edits: [(ClientField::Phone, edit)].into() });
+        }
+        device.app.capture_many(bodies).await?;
+    }
+    device.synced().await?;
+    let took = begun.elapsed().as_secs_f64();
+    table.row(&format!("(made and delivered: {})", device.size().await?), &format!("{took:.0} s"), "");
+    Ok(())
+}
+
+async fn slow_link(table: &Table, server: &Server) -> Result<(), Failure> {
+    let link = link::Link::to(server.address()).await?;
+    let device = Device::enrolled(&format!("http://{}", link.address), "luis").await?;
+    device.synced().await?;
+    let mut applicants = Applicants::new(5)?;
+    let clients: Vec<ClientId> = (0..50).map(|_| ClientId(uuid::Uuid::now_v7())).collect();
+    let at = vereda_server::clock::now_ms();
+    let captured = clients.iter().map(|client| applicants.captured(*client, at)).collect();
+    device.app.capture_many(captured).await?;
+    device.synced().await?;
+    link.set(Some(link::Manners {
+        bits_per_s: 50_000,
+        round_trip: Duration::from_millis(800),
+        loss_percent: 5,
+    }));
+    let before = link.carried();
+    let bodies = clients.iter().map(|client| applicants.assessed(*client)).collect::<Result<_, _>>()?;
+    device.app.capture_many(bodies).await?;
+    let (acknowledged, _) = device.delivered().await?;
+    let bytes = (link.carried() - before) / clients.len() as u64;
+    table.row(
+        "50 varied assessments over 50 kbit/s, 800 ms there and back, 5 % loss",
+        &format!("{:.1} s until acknowledged, {bytes} bytes each on the wire", acknowledged.as_secs_f64()),
+        "60 s, 1,000 bytes each",
+    );
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! A server's data folder, filled through the same doors as in real use.
+
+use crate::people::{Applicants, PASSWORD, Random};
+use crate::{Failure, bundle};
+use std::path::Path;
+use uuid::Uuid;
+use vereda_domain::api::{DeviceInfo, EventOutcome, MAX_PUSH_EVENTS, Push, Role};
+use vereda_domain::client::{CONSENT_TEXT_VERSION, Consent};
+use vereda_domain::event::{ChainHead, Event, EventBody, Hash, Sealed};
+use vereda_domain::hlc::Clock;
+use vereda_domain::{BranchId, ClientId, DeviceId, UserId};
+use vereda_server::clock::now_ms;
+use vereda_server::identity::people::{NewUser, People};
+use vereda_server::identity::tokens::Tokens;
+use vereda_server::store::NewSession;
+use vereda_server::sync::Pusher;
+use vereda_server::{Config, server};
+
+/// Day, in milliseconds.
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// The refresh token of the n-th device of the crowd, and its id.
+pub fn crowd(n: u32) -> (String, DeviceId) {
+    let hash = Hash::of(format!("crowd {n}").as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.0[..16]);
+    (hash.to_string(), DeviceId(uuid::Builder::from_random_bytes(id).into_uuid()))
+}
+
+/// One branch, the officers ana (with so many clients, each with one assessment), luis and the crowd's.
+pub async fn fill(folder: &Path, clients: u32, crowd_size: u32) -> Result<(), Failure> {
+    let config = Config { data_dir: folder.to_owned(), ..Config::default() };
+    let app = server::open(config).await?;
+    let people = People::new(app.store.clone(), app.passwords.clone());
+    app.models.publish(bundle()?, "bench").await.map_err(|error| format!("{error:?}"))?;
+    let branch = people.add_branch("Norte").await?.id;
+    let mut users = Vec::new();
+    for username in ["ana", "luis", "crowd"] {
+        let user = NewUser {
+            username: username.into(),
+            name: username.to_uppercase(),
+            password: PASSWORD.into(),
+            role: Role::Officer,
+            branch: Some(branch),
+        };
+        users.push(people.add_user(user).await?.id);
+    }
+    let open = async |user: UserId, id: DeviceId, token: &str| {
+        let session = NewSession {
+            family: Uuid::now_v7(),
+            user,
+            device: Some(DeviceInfo { id, name: "bench".into(), platform: "linux".into() }),
+            follows: None,
+            token: Tokens::refresh_hash(token),
+            now: now_ms(),
+            expires: now_ms() + 30 * DAY,
+        };
+        app.store.open_session(session).await
+    };
+    for n in 0..crowd_size {
+        let (token, id) = crowd(n);
+        open(users[2], id, &token).await?;
+    }
+    let device = DeviceId(Uuid::now_v7());
+    open(users[0], device, "nobody has it").await?;
+    let pusher = Pusher { user: users[0], role: Role::Officer, branch, device };
+    let mut chain = Chain::new(device, users[0], branch);
+    let mut applicants = Applicants::new(1)?;
+    let begun = now_ms() - 400 * DAY;
+    let mut events = Vec::with_capacity(MAX_PUSH_EVENTS);
+    for n in 0..clients {
+        let at = begun + i64::from(n) * 300_000 % (399 * DAY);
+        let client = ClientId(applicants.id(begun + i64::from(n) * 100));
+        events.push(chain.next(at, applicants.captured(client, at))?);
+        events.push(chain.next(at, applicants.assessed(client)?)?);
+        if events.len() == MAX_PUSH_EVENTS || n + 1 == clients {
+            let push = Push { events: std::mem::take(&mut events), device_ms: now_ms() };
+            let pushed = app.sync.push(pusher, push).await.map_err(|error| format!("{error:?}"))?;
+            if let Some(held) = pushed.results.iter().find(|r| r.outcome != EventOutcome::Stored) {
+                return Err(format!("a sample event was not stored: {held:?}").into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A device's chain, in memory.
+pub struct Chain {
+    device: DeviceId,
+    actor: UserId,
+    branch: BranchId,
+    head: ChainHead,
+    clock: Clock,
+}
+
+impl Chain {
+    /// A new one.
+    pub fn new(device: DeviceId, actor: UserId, branch: BranchId) -> Chain {
+        Chain { device, actor, branch, head: ChainHead::EMPTY, clock: Clock::new(device) }
+    }
+
+    /// The next event's text.
+    pub fn next(
+        &mut self,
+        at: i64,
+        body: EventBody,
+    ) -> Result<Box<serde_json::value::RawValue>, serde_json::Error> {
+        let event = Event {
+            device: self.device,
+            seq: self.head.seq + 1,
+            prev: self.head.hash,
+            hlc: self.clock.tick(at),
+            at,
+            actor: self.actor,
+            branch: self.branch,
+            body,
+        };
+        let sealed = Sealed::seal(event)?;
+        self.head = ChainHead { seq: sealed.event.seq, hash: sealed.hash };
+        serde_json::value::RawValue::from_string(sealed.text)
+    }
+}
+
+impl Applicants {
+    /// A client's capture.
+    pub fn captured(&mut self, client: ClientId, at: i64) -> EventBody {
+        let consent = Consent { at, text_version: CONSENT_TEXT_VERSION.into() };
+        EventBody::ClientCaptured { client, fields: self.fields(), consent }
+    }
+
+    /// A UUIDv7 of that time.
+    pub fn id(&mut self, at: i64) -> Uuid {
+        let random: &mut Random = &mut self.random;
+        let (a, b) = (random.next().to_be_bytes(), random.next().to_be_bytes());
+        let mut bytes = [0; 10];
+        bytes[..8].copy_from_slice(&a);
+        bytes[8..].copy_from_slice(&b[..2]);
+        uuid::Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &bytes).into_uuid()
+    }
+}

@@ -1,0 +1,45 @@
+//! Many events at once, for measurements of stores that took years to fill. Not in the app.
+
+use crate::app::App;
+use crate::error::DeviceError;
+use crate::session::blocking;
+use crate::store::{chain, meta};
+use vereda_domain::event::EventBody;
+
+impl App {
+    /// Appends these events to the open store's chain in one transaction, as if each had been captured.
+    ///
+    /// # Errors
+    /// As capturing one; nothing is kept then.
+    pub async fn capture_many(&self, bodies: Vec<EventBody>) -> Result<(), DeviceError> {
+        let session = self.session()?;
+        blocking(move || {
+            let (identity, now) = (session.identity(), session.now());
+            session.store.write(|db| {
+                for body in bodies {
+                    chain::append(db, &identity, body, now)?;
+                }
+                Ok(())
+            })?;
+            session.captured()
+        })
+        .await
+    }
+
+    /// How many events wait, and how many there are, in the open store.
+    ///
+    /// # Errors
+    /// When it is locked or cannot be read.
+    pub async fn chain_size(&self) -> Result<(u64, u64), DeviceError> {
+        let session = self.session()?;
+        session.read(|db| Ok((chain::counts(db)?.0, chain::head(db)?.seq))).await
+    }
+
+    /// When the last whole run of sync ended.
+    ///
+    /// # Errors
+    /// When it is locked or cannot be read.
+    pub async fn done_at(&self) -> Result<Option<vereda_domain::Millis>, DeviceError> {
+        self.session()?.read(|db| meta::get(db, &meta::DONE_AT)).await
+    }
+}

@@ -1,0 +1,238 @@
+//! Outcomes, and sums over scores and outcomes.
+
+use super::rows::{all, first, from_json, run, to_u64};
+use super::{SqliteStore, database};
+use crate::store::insight::split_columns;
+use crate::store::*;
+use rusqlite::{Row, Transaction, params};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+#[async_trait]
+impl InsightStore for SqliteStore {
+    async fn find_scores(
+        &self,
+        scope: HistoryScope,
+        names: Vec<ScoreName>,
+    ) -> Result<Vec<Option<FoundScore>>> {
+        self.read("find scores", move |t| names.iter().map(|name| find(t, scope, name)).collect()).await
+    }
+
+    async fn add_outcomes(
+        &self,
+        by: UserId,
+        outcomes: Vec<OutcomeRow>,
+        now: Millis,
+    ) -> Result<Vec<OutcomeAdded>> {
+        self.write("store outcomes", move |t| outcomes.iter().map(|o| add_outcome(t, by, o, now)).collect())
+            .await
+    }
+
+    async fn count(&self, limit: u32, counter: Counter) -> Result<Counted> {
+        self.write("count scores", move |t| {
+            let (places, uncounted) = take(t, limit)?;
+            match counter(uncounted) {
+                Err(version) => Ok(Counted::NeedsModel(version)),
+                Ok(counts) => {
+                    for place in &places {
+                        run(t, "count scores", "DELETE FROM uncounted WHERE place = ?1", [place])?;
+                    }
+                    add_counts(t, &counts)?;
+                    Ok(Counted::Rows(places.len()))
+                }
+            }
+        })
+        .await
+    }
+
+    async fn uncounted(&self) -> Result<u64> {
+        let doing = "see what waits to be counted";
+        self.read(doing, move |t| {
+            let count = first(t, doing, "SELECT count(*) FROM uncounted", [], |row| {
+                row.get(0).map_err(|e| database(doing, e))
+            })?;
+            Ok(to_u64(count.unwrap_or_default()))
+        })
+        .await
+    }
+
+    async fn drift_counts(&self, model_version: u32, from: i64, to: i64) -> Result<Vec<(DriftKey, u64)>> {
+        let doing = "read the drift of a model";
+        let get = move |e| database(doing, e);
+        self.read(doing, move |t| {
+            let sql = "SELECT day, feature, bin, scores FROM drift_counts \
+                       WHERE model_version = ?1 AND day >= ?2 AND day < ?3 ORDER BY day, feature, bin";
+            all(t, doing, sql, params![model_version, from, to], |row| {
+                let key = DriftKey {
+                    model_version,
+                    day: row.get(0).map_err(get)?,
+                    feature: row.get(1).map_err(get)?,
+                    bin: row.get(2).map_err(get)?,
+                };
+                Ok((key, to_u64(row.get(3).map_err(get)?)))
+            })
+        })
+        .await
+    }
+
+    async fn case_counts(&self, query: CaseQuery, split: CaseSplit) -> Result<Vec<CaseSum>> {
+        let doing = "sum decisions and outcomes";
+        self.read(doing, move |t| {
+            let (selected, columns) = split_columns(split);
+            let sql = format!(
+                "SELECT {selected}, sum(scores), sum(pd_sum), sum(error_sum) FROM case_counts \
+                 WHERE model_version = ?1 AND horizon_months = ?2 AND month BETWEEN ?3 AND ?4 \
+                 AND (?5 IS NULL OR branch = ?5) GROUP BY {columns} HAVING sum(scores) <> 0 ORDER BY {columns}"
+            );
+            let values = params![
+                query.model_version,
+                query.horizon_months,
+                query.from_month,
+                query.to_month,
+                query.branch
+            ];
+            all(t, doing, &sql, values, |row| sum(query, row).map_err(|e| database(doing, e)))
+        })
+        .await
+    }
+}
+
+fn sum(query: CaseQuery, row: &Row<'_>) -> rusqlite::Result<CaseSum> {
+    Ok(CaseSum {
+        key: CaseKey {
+            model_version: query.model_version,
+            horizon_months: query.horizon_months,
+            month: row.get::<_, Option<i64>>(0)?.unwrap_or_default(),
+            branch: row.get::<_, Option<Uuid>>(1)?.unwrap_or_default(),
+            group: row.get::<_, Option<u8>>(2)?.unwrap_or_default(),
+            bin: row.get::<_, Option<i32>>(3)?.unwrap_or_default(),
+            decision: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+            overridden: row.get::<_, Option<bool>>(5)?.unwrap_or_default(),
+            defaulted: row.get(6)?,
+        },
+        sums: CaseSums { scores: row.get(7)?, pd: row.get(8)?, error: row.get(9)? },
+    })
+}
+
+fn find(t: &Transaction<'_>, scope: HistoryScope, name: &ScoreName) -> Result<Option<FoundScore>> {
+    let doing = "find scores";
+    let get = |e| database(doing, e);
+    let (condition, id) = match scope {
+        HistoryScope::All => ("?3 IS NULL", None),
+        HistoryScope::Branch(branch) => ("branch = ?3", Some(branch.0)),
+        HistoryScope::Officer(officer) => ("officer = ?3", Some(officer.0)),
+    };
+    let found = |row: &Row<'_>| {
+        let id = AssessmentId(row.get(0).map_err(get)?);
+        Ok(FoundScore { id, scored_ms: row.get(1).map_err(get)? })
+    };
+    match name {
+        ScoreName::Id(score) => {
+            let sql = format!("SELECT id, scored_ms FROM history WHERE id = ?1 AND ?2 AND {condition}");
+            first(t, doing, &sql, params![score.0, true, id], found)
+        }
+        ScoreName::ClientRef(reference, before) => {
+            let sql = format!(
+                "SELECT id, scored_ms FROM history WHERE client_ref = ?1 AND scored_ms < ?2 AND {condition} \
+                 ORDER BY scored_ms DESC, id DESC LIMIT 1"
+            );
+            first(t, doing, &sql, params![reference, before, id], found)
+        }
+    }
+}
+
+fn add_outcome(t: &Transaction<'_>, by: UserId, outcome: &OutcomeRow, now: Millis) -> Result<OutcomeAdded> {
+    let doing = "store an outcome";
+    let FoundScore { id, scored_ms } = outcome.score;
+    let sql = "INSERT INTO outcomes(assessment, horizon_months, scored_ms, defaulted, observed_ms, reported_by, \
+               received_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    let values =
+        params![id.0, outcome.horizon_months, scored_ms, outcome.defaulted, outcome.observed_ms, by.0, now];
+    if run(t, doing, sql, values)? == 1 {
+        note(t, id, scored_ms, false)?;
+        return Ok(OutcomeAdded::Stored);
+    }
+    let sql = "SELECT defaulted, observed_ms FROM outcomes WHERE assessment = ?1 AND horizon_months = ?2";
+    let get = |e| database(doing, e);
+    let stored: Option<(bool, Millis)> =
+        first(t, doing, sql, params![id.0, outcome.horizon_months], |row| {
+            Ok((row.get(0).map_err(get)?, row.get(1).map_err(get)?))
+        })?;
+    let same = stored == Some((outcome.defaulted, outcome.observed_ms));
+    Ok(if same { OutcomeAdded::Already } else { OutcomeAdded::Conflict })
+}
+
+/// Notes that an entry is to be counted.
+pub fn note(t: &Transaction<'_>, id: AssessmentId, scored_ms: Millis, fresh: bool) -> Result<()> {
+    let sql = "INSERT INTO uncounted(id, scored_ms, fresh) VALUES (?1, ?2, ?3)";
+    run(t, "note a score to be counted", sql, params![id.0, scored_ms, fresh]).map(|_| ())
+}
+
+/// The next rows of the list, with all that is needed to count them.
+fn take(t: &Transaction<'_>, limit: u32) -> Result<(Vec<i64>, Vec<Uncounted>)> {
+    let doing = "count scores";
+    let get = |e| database(doing, e);
+    let sql = "SELECT place, id, scored_ms, fresh FROM uncounted ORDER BY place LIMIT ?1";
+    let rows: Vec<(i64, Uuid, Millis, bool)> = all(t, doing, sql, [limit], |row| {
+        Ok((
+            row.get(0).map_err(get)?,
+            row.get(1).map_err(get)?,
+            row.get(2).map_err(get)?,
+            row.get(3).map_err(get)?,
+        ))
+    })?;
+    let mut entries: BTreeMap<Uuid, (Millis, bool)> = BTreeMap::new();
+    for (_, id, scored_ms, fresh) in &rows {
+        let entry = entries.entry(*id).or_insert((*scored_ms, false));
+        entry.1 |= fresh;
+    }
+    let mut uncounted = Vec::with_capacity(entries.len());
+    for (id, (scored_ms, fresh)) in entries {
+        let text = |sql: &str| -> Result<Option<String>> {
+            first(t, doing, sql, [id], |row| row.get(0).map_err(get))
+        };
+        let Some(body) = text("SELECT body FROM history WHERE id = ?1")? else { continue };
+        let sql = "SELECT horizon_months, defaulted FROM outcomes WHERE assessment = ?1";
+        let outcomes = all(t, doing, sql, [id], |row| {
+            Ok(KnownOutcome { horizon_months: row.get(0).map_err(get)?, defaulted: row.get(1).map_err(get)? })
+        })?;
+        let adds = text("SELECT adds FROM counted_cases WHERE id = ?1")?;
+        let entry = from_json("history entry", &body)?;
+        uncounted.push(Uncounted { entry, scored_ms, fresh, outcomes, adds });
+    }
+    Ok((rows.into_iter().map(|(place, ..)| place).collect(), uncounted))
+}
+
+fn add_counts(t: &Transaction<'_>, counts: &Counts) -> Result<()> {
+    let doing = "count scores";
+    for (key, scores) in &counts.drift {
+        let sql = "INSERT INTO drift_counts VALUES (?1, ?2, ?3, ?4, ?5) \
+                   ON CONFLICT DO UPDATE SET scores = scores + excluded.scores";
+        run(t, doing, sql, params![key.model_version, key.day, key.feature, key.bin, scores])?;
+    }
+    for (key, sums) in &counts.cases {
+        let sql = "INSERT INTO case_counts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+                   ON CONFLICT DO UPDATE SET scores = scores + excluded.scores, \
+                   pd_sum = pd_sum + excluded.pd_sum, error_sum = error_sum + excluded.error_sum";
+        let values = params![
+            key.model_version,
+            key.horizon_months,
+            key.month,
+            key.branch,
+            key.group,
+            key.bin,
+            key.decision,
+            key.overridden,
+            key.defaulted,
+            sums.scores,
+            sums.pd,
+            sums.error
+        ];
+        run(t, doing, sql, values)?;
+    }
+    for (id, adds) in &counts.cases_of {
+        let sql = "INSERT INTO counted_cases VALUES (?1, ?2) ON CONFLICT DO UPDATE SET adds = excluded.adds";
+        run(t, doing, sql, params![id.0, adds])?;
+    }
+    Ok(())
+}
