@@ -333,7 +333,8 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed_under_load() {
         let page: HistoryPage = answer.json().await.unwrap();
         assert_eq!(page.entries.iter().map(|e| e.id).collect::<Vec<_>>(), [*id], "{name}");
     }
-    for (worker, head) in seen.heads.lock().unwrap().iter() {
+    let heads = seen.heads.lock().unwrap().clone();
+    for (worker, head) in &heads {
         let path = format!("{}/api/sync/head", world.url);
         let token = &devices[*worker].access_token;
         let stored: ChainHead =

@@ -243,7 +243,8 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
     let page = fetch(session, server, cursor, PAGE).await?;
     if !page.more {
         let received = apply(session, cursor, page).await?;
-        return Ok(count(session, stats, received));
+        count(session, stats, received);
+        return Ok(());
     }
     session
         .blocking(|session| {
