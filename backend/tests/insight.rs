@@ -192,8 +192,8 @@ async fn a_batch_is_scored_in_order_row_by_row_and_stored() {
     let page: HistoryPage = service.get("/api/history?client_ref=c699").await.json().await.unwrap();
     assert_eq!(page.entries[0].id, results[699].taken.as_ref().unwrap().id, "stored before it was told");
     assert_eq!(page.entries[0].source, Source::Api);
+    assert_eq!(server.counted(r#"vereda_score_probability_count{model_version="1"}"#).await, 698);
     let metrics = server.metrics().await;
-    assert!(metrics.contains("vereda_score_probability_count{model_version=\"1\"} 698"), "{metrics}");
     assert!(metrics.contains("vereda_pool_connections"), "{metrics}");
 
     // The same as CSV: an empty cell is no answer, and what is no number is named.
@@ -327,8 +327,13 @@ async fn batches_and_exports_take_turns() {
     let service = server.caller("service").await;
     let (send, pieces) = tokio::sync::mpsc::channel::<std::io::Result<String>>(1);
     let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(pieces));
-    let open = post(&service, "/api/predict/batch", "application/x-ndjson", body).await;
-    let response = service.get("/api/history/export?format=csv").await;
+    // Each replica counts its own streams: both go to the same one.
+    let (first, token) = (server.running.api_url(), service.token.clone().unwrap());
+    let batch = server.http.post(format!("{first}/api/predict/batch")).bearer_auth(&token);
+    let open = batch.header("content-type", "application/x-ndjson").body(body).send().await.unwrap();
+    assert_eq!(open.status(), 200);
+    let export = server.http.get(format!("{first}/api/history/export?format=csv")).bearer_auth(&token);
+    let response = export.send().await.unwrap();
     refused(response, 503, ProblemCode::Unavailable).await;
     drop(send);
     let (_, done) = rows::<Prediction>(open).await;

@@ -183,8 +183,7 @@ async fn a_score_changed_on_the_device_is_flagged_to_the_branch() {
     assert!(matches!(rescore(ids[2]), Rescore::Different { .. }));
     assert!(matches!(rescore(ids[3]), Rescore::Impossible { .. }));
     assert!(matches!(rescore(ids[4]), Rescore::Impossible { .. }));
-    let metrics = server.metrics().await;
-    assert!(metrics.contains(r#"vereda_rescore_mismatches_total{model_version="1"} 3"#), "{metrics}");
+    assert_eq!(server.counted(r#"vereda_rescore_mismatches_total{model_version="1"}"#).await, 3);
     let page = history(&manager.caller).await;
     assert_eq!(
         page.entries.iter().filter(|e| matches!(e.rescore, Some(Rescore::Different { .. }))).count(),

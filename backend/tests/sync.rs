@@ -51,9 +51,9 @@ async fn the_whole_loop_from_capture_to_the_managers_decision() {
     assert_eq!(record.decision().unwrap().decision, Decision::Refuse, "a manager's goes before an officer's");
     let entry = &history(&manager.caller).await.entries[0];
     assert_eq!((entry.decision, entry.overridden), (Some(Decision::Refuse), true));
-    let metrics = server.metrics().await;
-    assert!(metrics.contains(r#"vereda_events_total{outcome="stored"} 4"#), "{metrics}");
-    assert!(metrics.contains(r#"vereda_predictions_total{source="field",model_version="1",group="T4"} 1"#));
+    assert_eq!(server.counted(r#"vereda_events_total{outcome="stored"}"#).await, 4);
+    let scored = r#"vereda_predictions_total{source="field",model_version="1",group="T4"}"#;
+    assert_eq!(server.counted(scored).await, 1);
 }
 
 #[tokio::test]

@@ -161,6 +161,13 @@ impl Server {
         text
     }
 
+    /// What a counter, named with its labels, stands at: on all replicas together.
+    pub async fn counted(&self, counter: &str) -> u64 {
+        let text = self.metrics().await;
+        let values = text.lines().filter_map(|line| line.strip_prefix(counter)?.trim().parse::<u64>().ok());
+        values.sum()
+    }
+
     pub async fn device(&self, username: &'static str) -> Device<'_> {
         let id = DeviceId(Uuid::now_v7());
         let session = self.session(username, Some(id)).await;

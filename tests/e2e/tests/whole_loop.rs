@@ -21,6 +21,8 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
 
     // 1. First start: the device enrols; the portfolio and the model arrive.
     let mut phone = Window::open(&desktop, &desktop.home().join("phone"), Shape::Phone).await?;
+    phone.get("input-server").await?;
+    accessible(&phone, "the first start").await?;
     phone.enrol(&server, &officer).await?;
     portfolio_arrives(&phone, CLIENTS).await?;
     accessible(&phone, "the portfolio").await?;
@@ -31,6 +33,7 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     phone.start().await?;
     phone.pin("111222").await?;
     phone.wait_text("unlock-message", |text| !text.is_empty()).await.context("a wrong PIN is refused")?;
+    accessible(&phone, "the locked screen").await?;
     phone.unlock().await?;
 
     // 2. Search; a new client, with a likely duplicate shown before it is created.
@@ -73,6 +76,15 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     phone.find("[data-testid=reasons] .reason").await.context("the main reasons")?;
     accessible(&phone, "the result").await?;
     let assessment = assessment_in_address(&phone).await?;
+    let result = format!("/result/{assessment}");
+    phone.go(&format!("{result}/letter")).await?;
+    phone.get("letter").await?;
+    accessible(&phone, "the page for the client").await?;
+    phone.go("/settings").await?;
+    phone.get("lock").await?;
+    accessible(&phone, "the settings").await?;
+    phone.go(&result).await?;
+    phone.get("verdict").await?;
     let recorded = phone.call("assessment", json!({"assessment": assessment})).await?;
     phone.press_in("what-if-amount", "\u{e010}").await?;
     phone.get("what-if-result").await.context("the what-if shows what would be")?;

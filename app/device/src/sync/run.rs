@@ -20,7 +20,7 @@ const PAGE: u32 = 500;
 const _: () = assert!(PAGE <= MAX_PULL_CHANGES);
 /// A page or a push that took less than this may be followed by a larger one; one that took three
 /// times as long is followed by a smaller one. Screens that write wait for a page to be applied.
-const QUICK: Duration = Duration::from_millis(700);
+const QUICK: Duration = Duration::from_millis(250);
 /// The most that one push carries, however quick the network.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 const _: () = assert!(MOST_BYTES <= MAX_PUSH_BYTES);

@@ -3,7 +3,7 @@
 //! looked at. Half of them (each screen once light and once dark, once in each language), and the
 //! unusual states, are kept in `docs/screenshots`.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use vereda_e2e::steps::{ANSWERS, PIN};
 use vereda_e2e::{Desktop, Server, Shape, SignIn, Window, root, until};
@@ -252,7 +252,7 @@ async fn settled(window: &Window<'_>, clients: u32) -> Result<()> {
     .await
 }
 
-/// Takes the picture once nothing loads and nothing moves any more.
+/// Takes the picture once nothing loads and nothing moves any more, and axe-core finds nothing.
 async fn shoot(window: &Window<'_>, name: &str, keep: bool) -> Result<()> {
     window.gone("loading").await?;
     let still = "const done = arguments[0]; const fonts = document.fonts.ready; \
@@ -261,6 +261,8 @@ async fn shoot(window: &Window<'_>, name: &str, keep: bool) -> Result<()> {
         Promise.race([Promise.all([fonts, ...moving]), limit]).then(() => \
           requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true), 60))))";
     window.script_async(still, vec![]).await?;
+    let found = window.axe().await?;
+    ensure!(found.is_empty(), "{name}, as axe-core sees it:\n{}", found.join("\n"));
     let file = root().join(format!("target/screenshots/{name}.png"));
     window.picture(&file).await?;
     if keep {
