@@ -53,6 +53,7 @@ drift-seconds = { $n } s
 drift-minutes = { $n } min
 drift-hours = { $n } h
 drift-days = { $n } days
+drift-none = as the server's
 drift-ahead = { $by } ahead
 drift-behind = { $by } behind
 drift-unknown = Measured at the next contact

@@ -53,6 +53,7 @@ drift-seconds = { $n } s
 drift-minutes = { $n } min
 drift-hours = { $n } h
 drift-days = { $n } días
+drift-none = como el del servidor
 drift-ahead = { $by } adelantado
 drift-behind = { $by } atrasado
 drift-unknown = Se medirá al conectar

@@ -291,7 +291,11 @@ fn Receipts(receipt: Option<Receipt>, drift_ms: Option<i64>, server: String, dev
             ..172_800.0 => t!("drift-hours", n = fmt::number(lang, size / 3_600.0, 1)),
             _ => t!("drift-days", n = fmt::number(lang, size / 86_400.0, 0)),
         };
-        if drift >= 0 { t!("drift-ahead", by = shown) } else { t!("drift-behind", by = shown) }
+        match drift {
+            -999..=999 => t!("drift-none"),
+            0.. => t!("drift-ahead", by = shown),
+            _ => t!("drift-behind", by = shown),
+        }
     });
     rsx! {
         Panel { title: t!("sync-receipt"), testid: "receipt",
