@@ -293,7 +293,7 @@ fn Receipts(receipt: Option<Receipt>, drift_ms: Option<i64>, server: String, dev
         };
         match drift {
             -999..=999 => t!("drift-none"),
-            0.. => t!("drift-ahead", by = shown),
+            1_000.. => t!("drift-ahead", by = shown),
             _ => t!("drift-behind", by = shown),
         }
     });
