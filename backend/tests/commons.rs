@@ -104,6 +104,27 @@ fn memory_is_bounded() {
     assert!(memory.len() <= 100, "{}", memory.len());
 }
 
+/// Whoever tries many names must not keep the newest wrong passwords from being counted: of least use is
+/// what nobody has asked for longest, however often before.
+#[test]
+fn a_full_memory_still_counts_what_is_new() {
+    let memory = Memory::new(100);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        for n in 0..200 {
+            for _ in 0..5 {
+                memory.raise(&format!("flood{n}"), LONG).await;
+            }
+        }
+        assert!(memory.len() <= 100, "{}", memory.len());
+        for expected in 1..=5 {
+            assert_eq!(memory.raise("ana", LONG).await, expected);
+            // What is due is done: an entry that is to go is gone.
+            assert!(memory.len() <= 100, "{}", memory.len());
+        }
+    });
+}
+
 #[tokio::test]
 async fn replicas_share_what_is_counted_and_come_back_to_it() {
     let mut redis = Redis::start().unwrap();

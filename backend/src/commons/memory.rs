@@ -3,6 +3,7 @@
 use super::Commons;
 use async_trait::async_trait;
 use moka::Expiry;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::time::{Duration, Instant};
 
@@ -38,9 +39,11 @@ impl Expiry<String, Entry> for Life {
 }
 
 impl Memory {
-    /// With room for so many entries; beyond it, those that were of least use go first.
+    /// With room for so many entries; beyond it, those go first that nobody asked for longest. Not those
+    /// that were asked for least: a new counter would be one of them, and never rise.
     pub fn new(entries: u64) -> Memory {
-        Memory { entries: Cache::builder().max_capacity(entries).expire_after(Life).build() }
+        let room = Cache::builder().max_capacity(entries).eviction_policy(EvictionPolicy::lru());
+        Memory { entries: room.expire_after(Life).build() }
     }
 
     /// How many entries there are.
