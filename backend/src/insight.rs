@@ -3,7 +3,8 @@
 //! None of it is computed from the history when it is asked for. Whoever writes a score or an outcome
 //! notes it as uncounted, in the same transaction; [`Insight::catch_up`] turns such notes into sums,
 //! each exactly once, and the answers are read from the sums. So their cost grows with months,
-//! branches and bins, and not with the number of scores, and writers never wait for a counter.
+//! branches and bins, and not with the number of scores. On PostgreSQL writers never wait for a counter; on
+//! SQLite, where one thread writes, for one batch at the most.
 
 mod count;
 mod report;
@@ -19,10 +20,10 @@ use time::{Date, Month, OffsetDateTime};
 use vereda_domain::{AssessmentId, Millis, UserId};
 use vereda_scoring::Model;
 
-pub use report::{Span, Window, day_number, decision_name};
+pub use report::{Span, Window, day_number};
 
-/// Rows counted in one transaction.
-const BATCH: u32 = 2000;
+/// Rows counted in one transaction: few, since SQLite's one writer is held up while they are counted.
+const BATCH: u32 = 250;
 /// How long an answer waits for what is not counted yet.
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// The longest horizon of an outcome, in months.

@@ -711,9 +711,7 @@ async fn counting(store: &Arc<dyn Store>) {
         to_month: 24_000,
         branch: Some(Uuid::nil()),
     };
-    for split in
-        [CaseSplit::Bins, CaseSplit::Groups, CaseSplit::Months, CaseSplit::Branches, CaseSplit::Decisions]
-    {
+    for split in [CaseSplit::Groups, CaseSplit::Months, CaseSplit::Branches, CaseSplit::Decisions] {
         let sums = store.case_counts(query, split).await.unwrap();
         let scores: i64 = sums.iter().map(|sum| sum.sums.scores).sum();
         assert_eq!((scores, sums.iter().map(|sum| sum.sums.error).sum()), (10, 70), "{split:?}");
@@ -728,6 +726,6 @@ async fn counting(store: &Arc<dyn Store>) {
         CaseQuery { to_month: 23_999, ..query },
         CaseQuery { horizon_months: 0, ..query },
     ] {
-        assert!(store.case_counts(nothing, CaseSplit::Bins).await.unwrap().is_empty());
+        assert!(store.case_counts(nothing, CaseSplit::Groups).await.unwrap().is_empty());
     }
 }

@@ -135,9 +135,6 @@ impl Ord for Ranked {
     }
 }
 
-const DECISIONS: [(Decision, &str); 3] =
-    [(Decision::Approve, "approve"), (Decision::Refer, "refer"), (Decision::Refuse, "refuse")];
-
 /// Compares and prints.
 ///
 /// # Errors
@@ -241,8 +238,8 @@ fn record(mover: &Mover) -> [String; 8] {
         mover.new.group.to_string(),
         format!("{:?}", mover.old.pd),
         format!("{:?}", mover.new.pd),
-        name(mover.old.decision).to_owned(),
-        name(mover.new.decision).to_owned(),
+        mover.old.decision.as_str().to_owned(),
+        mover.new.decision.as_str().to_owned(),
     ]
 }
 
@@ -262,11 +259,7 @@ fn count(found: &mut Difference, mover: &Mover) {
 }
 
 fn place(decision: Decision) -> usize {
-    DECISIONS.iter().position(|(known, _)| *known == decision).unwrap_or_default()
-}
-
-fn name(decision: Decision) -> &'static str {
-    DECISIONS.get(place(decision)).map_or("", |(_, name)| name)
+    Decision::ALL.iter().position(|known| *known == decision).unwrap_or_default()
 }
 
 /// The difference as a table for people.
@@ -312,8 +305,8 @@ fn write_text(out: &mut String, found: &Difference) -> std::fmt::Result {
     writeln!(out, "    {totals}  {:>8}", found.rows)?;
     if found.decisions > 0 {
         writeln!(out, "\nDecisions that change")?;
-        for ((_, old), row) in DECISIONS.iter().zip(&found.decision_matrix) {
-            for ((_, new), count) in DECISIONS.iter().zip(row) {
+        for (old, row) in Decision::ALL.map(Decision::as_str).iter().zip(&found.decision_matrix) {
+            for (new, count) in Decision::ALL.map(Decision::as_str).iter().zip(row) {
                 if old != new && *count > 0 {
                     writeln!(out, "  {old:<7} to {new:<7} {count:>8}")?;
                 }

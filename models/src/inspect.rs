@@ -5,7 +5,7 @@ use crate::{Error, output};
 use std::fmt::Write;
 use std::path::PathBuf;
 use vereda_scoring::bundle::{
-    Bundle, Calibration, Decision, Direction, Estimator, Feature, Kind, Text, TreeArithmetic, Unit,
+    Bundle, Calibration, Direction, Estimator, Feature, Kind, Text, TreeArithmetic, Unit,
 };
 
 /// What `inspect` takes.
@@ -94,11 +94,7 @@ fn write(out: &mut String, checked: &Checked, language: Language) -> std::fmt::R
     let cut = |i: usize| bundle.groups.cuts.get(i).copied();
     for (i, group) in bundle.groups.groups.iter().enumerate() {
         let from = i.checked_sub(1).and_then(cut).unwrap_or(0.0);
-        let decision = match group.decision {
-            Decision::Approve => "approve",
-            Decision::Refer => "refer",
-            Decision::Refuse => "refuse",
-        };
+        let decision = group.decision.as_str();
         let observed =
             card.calibration.iter().find(|row| row.group.index() == i).map_or(String::new(), |row| {
                 format!(

@@ -2,7 +2,10 @@
 //! them: every number against the library that made the model.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use serde::Deserialize;
+#[path = "../../shared/scoring/tests/common/logistic.rs"]
+mod common;
+
+use common::{cases, printed};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -112,22 +115,11 @@ fn a_scikit_learn_pipeline_gives_its_own_margins() {
     assert!(refused.status.code() == Some(1) && said.contains("row 1") && said.contains("0.25"), "{said}");
 }
 
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    format: String,
-    model: String,
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
-    margins: Vec<f64>,
-}
-
 /// OptBinning's scorecard, and pipelines with a dropped and with infrequent options.
 #[test]
 fn what_the_python_helpers_write_gives_the_library_s_margins() {
     let folder = tempfile::tempdir().unwrap();
-    let cases = std::fs::read(file("../shared/scoring/tests/data/logistic.json")).unwrap();
-    let cases: Vec<Case> = serde_json::from_slice(&cases).unwrap();
+    let cases = cases();
     assert_eq!(cases.len(), 5);
     for case in cases {
         let path = |name: &str| folder.path().join(name);
@@ -146,22 +138,11 @@ fn what_the_python_helpers_write_gives_the_library_s_margins() {
     }
 }
 
-#[derive(Deserialize)]
-struct Printed {
-    name: String,
-    table: String,
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
-    points: Vec<f64>,
-    tolerance: f64,
-}
-
 /// What scorecardpy and toad print, through the command.
 #[test]
 fn a_printed_scorecard_gives_the_library_s_points() {
     let folder = tempfile::tempdir().unwrap();
-    let cases = std::fs::read(file("../shared/scoring/tests/data/tables.json")).unwrap();
-    for case in serde_json::from_slice::<Vec<Printed>>(&cases).unwrap() {
+    for case in printed() {
         let path = |name: &str| folder.path().join(name);
         let (card, bundle, rows) = (path("card.csv"), path("bundle.json"), path("rows.csv"));
         std::fs::write(&card, &case.table).unwrap();

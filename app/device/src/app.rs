@@ -85,7 +85,9 @@ impl App {
     /// As [`App::open`], for simulations of thousands of devices in one process and nothing else: PINs
     /// of new vaults are easy to guess by who has the files and the key store, and the certificates
     /// that are believed are read once for all of them.
+    /// Optimised builds have it only with the feature `simulation`, which no app has.
     #[doc(hidden)]
+    #[cfg(any(debug_assertions, feature = "simulation"))]
     pub fn open_simulated(config: AppConfig) -> App {
         static HTTP: Mutex<Option<reqwest::Client>> = Mutex::new(None);
         let app = App::with_kdf(config, vault::QUICK);

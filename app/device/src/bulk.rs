@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::error::DeviceError;
 use crate::session::blocking;
-use crate::store::{chain, meta};
+use crate::store::chain;
 use vereda_domain::event::EventBody;
 
 impl App {
@@ -33,13 +33,5 @@ impl App {
     pub async fn chain_size(&self) -> Result<(u64, u64), DeviceError> {
         let session = self.session()?;
         session.read(|db| Ok((chain::counts(db)?.0, chain::head(db)?.seq))).await
-    }
-
-    /// When the last whole run of sync ended.
-    ///
-    /// # Errors
-    /// When it is locked or cannot be read.
-    pub async fn done_at(&self) -> Result<Option<vereda_domain::Millis>, DeviceError> {
-        self.session()?.read(|db| meta::get(db, &meta::DONE_AT)).await
     }
 }

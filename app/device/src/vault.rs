@@ -33,6 +33,7 @@ const FILE: &str = "vault.json";
 /// argon2id: 64 MiB, two passes; above OWASP's minimum (19 MiB, two passes).
 pub(crate) const KDF: Kdf = Kdf { m_kib: 64 * 1024, passes: 2, lanes: 1 };
 /// For simulations of thousands of devices, whose PINs nobody guesses.
+#[cfg(any(debug_assertions, feature = "simulation"))]
 pub(crate) const QUICK: Kdf = Kdf { m_kib: 8, passes: 1, lanes: 1 };
 /// The most that a file may ask for.
 const MOST: Kdf = Kdf { m_kib: 512 * 1024, passes: 16, lanes: 8 };

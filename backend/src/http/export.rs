@@ -61,7 +61,7 @@ const COLUMNS: [Column; 18] = [
     ("margin_bits", Cell::Text(|e| Some(Cow::from(&e.margin_bits)))),
     ("probability", Cell::Number(|e| e.probability)),
     ("group", Cell::Text(|e| Some(e.group.as_str().into()))),
-    ("decision", Cell::Text(|e| e.decision.map(|d| crate::insight::decision_name(d).into()))),
+    ("decision", Cell::Text(|e| e.decision.map(|d| d.as_str().into()))),
     ("overridden", Cell::YesNo(|e| e.overridden)),
     ("rescore", Cell::Text(|e| e.rescore.as_ref().map(|r| rescore(r).into()))),
     ("scored_at", Cell::Time(|e| &e.scored_at)),

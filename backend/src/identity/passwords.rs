@@ -2,7 +2,7 @@
 
 use crate::error::ServerError;
 use crate::identity::keys::random;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -26,7 +26,9 @@ pub enum PasswordCost {
     /// OWASP's: 19 MiB, 2 passes, 1 lane.
     #[default]
     Owasp,
-    /// Next to none: for simulations with thousands of sign-ins.
+    /// Next to none: for simulations with thousands of sign-ins. Optimised builds have it only with the
+    /// feature `simulation`, which no server has.
+    #[cfg(any(debug_assertions, feature = "simulation"))]
     Simulated,
 }
 
@@ -34,7 +36,9 @@ impl PasswordCost {
     fn argon2(self) -> Result<Argon2<'static>, ServerError> {
         Ok(match self {
             PasswordCost::Owasp => Argon2::default(),
+            #[cfg(any(debug_assertions, feature = "simulation"))]
             PasswordCost::Simulated => {
+                use argon2::{Algorithm, Params, Version};
                 let params = Params::new(Params::MIN_M_COST, 1, 1, None).map_err(|e| crypto(&e))?;
                 Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             }

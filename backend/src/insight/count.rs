@@ -99,7 +99,7 @@ fn cases(uncounted: &Uncounted) -> Vec<(CaseKey, CaseSums)> {
         branch: entry.branch.map_or(Uuid::nil(), |branch| branch.0),
         group: u8::try_from(entry.group.index()).unwrap_or_default(),
         bin: 0,
-        decision: entry.decision.map_or_else(String::new, |d| super::report::decision_name(d).to_owned()),
+        decision: entry.decision.map_or_else(String::new, |d| d.as_str().to_owned()),
         overridden: entry.overridden,
         defaulted: false,
     };

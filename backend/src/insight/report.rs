@@ -62,19 +62,6 @@ impl Window {
     }
 }
 
-/// The name of a decision in JSON.
-pub fn decision_name(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Approve => "approve",
-        Decision::Refer => "refer",
-        Decision::Refuse => "refuse",
-    }
-}
-
-fn decision_of(name: &str) -> Option<Decision> {
-    [Decision::Approve, Decision::Refer, Decision::Refuse].into_iter().find(|d| decision_name(*d) == name)
-}
-
 fn date_of(day: i64) -> Option<Date> {
     Date::from_calendar_date(1970, time::Month::January, 1).ok()?.checked_add(Duration::days(day))
 }
@@ -183,7 +170,7 @@ impl Insight {
                                 == (s.key.group, &s.key.decision, s.key.overridden)
                         });
                         Some(DecisionOutcome {
-                            decision: decision_of(&s.key.decision)?,
+                            decision: Decision::ALL.into_iter().find(|d| d.as_str() == s.key.decision)?,
                             overridden: s.key.overridden,
                             decided: unsigned(s.sums.scores),
                             outcomes: calibrated(alike),

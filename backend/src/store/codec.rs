@@ -8,7 +8,7 @@ use uuid::Uuid;
 use vereda_domain::api::Role;
 use vereda_domain::api::{EventOutcome, Quarantined};
 use vereda_domain::event::Hash;
-use vereda_domain::record::{Rank, Record, RecordKey};
+use vereda_domain::record::{Rank, RecordKey};
 use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis, UserId};
 
 /// A role from its name.
@@ -44,11 +44,6 @@ pub fn key_of(kind: &str, id: Uuid) -> Result<RecordKey> {
         "assessment" => Ok(RecordKey::Assessment(AssessmentId(id))),
         other => Err(StoreError::corrupt("record key", format!("unknown kind {other}"))),
     }
-}
-
-/// What a record is called.
-pub fn record_key(record: &Record) -> RecordKey {
-    record.key()
 }
 
 /// As it is stored.

@@ -96,7 +96,7 @@ pub struct CaseKey {
     pub horizon_months: u32,
     /// The month of scoring, in months since the year 0.
     pub month: i64,
-    /// Where; nil for nowhere.
+    /// The branch that it belongs to; the nil UUID for none, as a key's column is never NULL.
     pub branch: Uuid,
     /// 0 for T1.
     pub group: u8,
@@ -155,22 +155,20 @@ pub struct CaseQuery {
     pub from_month: i64,
     /// The last month of scoring.
     pub to_month: i64,
-    /// Only of this branch; nil for those of none.
+    /// Only of this branch, as [`CaseKey::branch`] has it.
     pub branch: Option<Uuid>,
 }
 
 /// By what cases are told apart in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaseSplit {
-    /// By nothing more than bin and outcome.
-    Bins,
-    /// By group, too.
+    /// By group, bin and outcome.
     Groups,
-    /// By month, too.
+    /// By month, bin and outcome.
     Months,
-    /// By branch, too.
+    /// By branch, bin and outcome.
     Branches,
-    /// By group and decision, over all bins.
+    /// By group, decision and outcome, over all bins.
     Decisions,
 }
 
@@ -213,7 +211,6 @@ pub trait InsightStore: Send + Sync {
 /// in the others.
 pub(super) fn split_columns(split: CaseSplit) -> (String, &'static str) {
     let columns = match split {
-        CaseSplit::Bins => "bin, defaulted",
         CaseSplit::Groups => "risk_group, bin, defaulted",
         CaseSplit::Months => "month, bin, defaulted",
         CaseSplit::Branches => "branch, bin, defaulted",

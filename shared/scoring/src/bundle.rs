@@ -420,6 +420,20 @@ pub enum Decision {
     Refuse,
 }
 
+impl Decision {
+    /// All of them, from the lenient to the strict.
+    pub const ALL: [Decision; 3] = [Decision::Approve, Decision::Refer, Decision::Refuse];
+
+    /// The name in JSON and in the catalogues.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Approve => "approve",
+            Decision::Refer => "refer",
+            Decision::Refuse => "refuse",
+        }
+    }
+}
+
 /// What is said about contributions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,25 +2,12 @@
 //! `models/peers/logistic_cases.py` writes the cases.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use serde::Deserialize;
-use std::path::PathBuf;
+#[path = "common/logistic.rs"]
+mod common;
+
+use common::{cases, printed};
 use vereda_scoring::import::{Agreement, ImportError, Imported, Options, scorecard, sklearn};
 use vereda_scoring::{Inputs, Model, Value};
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    format: String,
-    model: String,
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
-    margins: Vec<f64>,
-}
-
-fn cases() -> Vec<Case> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/logistic.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
 
 fn read(format: &str, bytes: &[u8]) -> Result<Imported, ImportError> {
     match format {
@@ -80,17 +67,7 @@ fn margins_are_the_library_s_within_the_rounding_of_a_sum() {
 /// writes the cases.
 #[test]
 fn printed_scorecards_give_the_library_s_points() {
-    #[derive(Deserialize)]
-    struct Printed {
-        name: String,
-        table: String,
-        columns: Vec<String>,
-        rows: Vec<Vec<String>>,
-        points: Vec<f64>,
-        tolerance: f64,
-    }
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/tables.json");
-    let cases: Vec<Printed> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let cases = printed();
     assert_eq!(cases.len(), 2);
     for case in cases {
         let model = model(&table(&case.table).unwrap_or_else(|error| panic!("{}: {error}", case.name)));

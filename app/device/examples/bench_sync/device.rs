@@ -25,6 +25,7 @@ impl Device {
         let folder = tempfile::tempdir()?;
         let app = App::open(AppConfig {
             data_dir: folder.path().to_owned(),
+            // Asked at enrolment and unlocking alone, which are not measured: a machine without a desktop has none.
             keystore: KeyStore::given(keyring_core::mock::Store::new()?),
             device_name: "bench".into(),
             platform: "linux".into(),

@@ -2,7 +2,6 @@
 //! in words.
 
 use super::override_form::{OverrideForm, use_why};
-use super::review_decide::decision_key;
 use crate::browser;
 use crate::components::*;
 use crate::fmt;
@@ -66,7 +65,7 @@ fn Form(view: AssessmentView, against: bool) -> Element {
             let request = DecideRequest { assessment: id, decision, override_reason };
             match app.call::<Decide>(request).await {
                 Ok(_) => {
-                    let done = format!("review-done-{}", decision_key(decision));
+                    let done = format!("review-done-{}", decision.as_str());
                     app.toast(here().text(&done, &[("client", name.into())]), None);
                     app.back();
                 }
@@ -79,14 +78,14 @@ fn Form(view: AssessmentView, against: bool) -> Element {
     };
     let score = &view.assessment.score;
     let group = view.groups.groups.get(score.group.index());
-    let name_of = |how: How| here().text(&format!("decision-{}", decision_key(how)), &[]);
+    let name_of = |how: How| here().text(&format!("decision-{}", how.as_str()), &[]);
     let options = ALL.map(|how| {
         let label =
             if how == suggested { t!("decision-suggested", what = name_of(how)) } else { name_of(how) };
-        Choice::new(decision_key(how), label)
+        Choice::new(how.as_str(), label)
     });
     let label = match how() {
-        Some(how) => here().text(&format!("review-do-{}", decision_key(how)), &[]),
+        Some(how) => here().text(&format!("review-do-{}", how.as_str()), &[]),
         None => t!("decision-choose"),
     };
     rsx! {
@@ -119,11 +118,11 @@ fn Form(view: AssessmentView, against: bool) -> Element {
                     id: "decision",
                     label: t!("decision-how"),
                     options: options.to_vec(),
-                    value: how().map(|how| decision_key(how).to_owned()),
+                    value: how().map(|how| how.as_str().to_owned()),
                     error: (tried() && how().is_none()).then(|| t!("decision-how-missing")),
                     onchange: move |code: String| {
                         refusal.set(None);
-                        how.set(ALL.into_iter().find(|how| decision_key(*how) == code));
+                        how.set(ALL.into_iter().find(|how| *how.as_str() == code));
                     },
                 }
                 if overriding {

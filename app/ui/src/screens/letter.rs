@@ -1,7 +1,6 @@
 //! What came out, for the client to read or have read aloud, and to print. No jargon, no figures
 //! that need explaining, and what the client may ask for.
 
-use super::review_decide::decision_key;
 use crate::browser;
 use crate::components::*;
 use crate::fmt;
@@ -50,7 +49,7 @@ fn Page(view: AssessmentView) -> Element {
     };
     let (against, helping) = (sentences(true), sentences(false));
     let decision = view.decision.as_ref().and_then(|item| match &item.what {
-        TimelineKind::Decided { decision, .. } => Some(decision_key(*decision)),
+        TimelineKind::Decided { decision, .. } => Some(decision.as_str()),
         _ => None,
     });
     let branch = app.user().map(|user| user.branch).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! What came out: the group, the probability in words and figures, why, what would change it, and
 //! which model said so.
 
-use super::review_decide::decision_key;
 use super::review_detail::answer;
 use super::what_if::WhatIfPanel;
 use crate::browser;
@@ -141,7 +140,7 @@ fn Verdict(view: AssessmentView) -> Element {
 fn Standing(view: AssessmentView) -> Element {
     let lang = lang();
     let group = view.groups.groups.get(view.assessment.score.group.index());
-    let suggested = here().text(&format!("decision-{}", decision_key(view.suggested)), &[]);
+    let suggested = here().text(&format!("decision-{}", view.suggested.as_str()), &[]);
     rsx! {
         if let Some(item) = view.decision.clone() {
             Decided { item }
@@ -175,7 +174,7 @@ fn Standing(view: AssessmentView) -> Element {
 #[component]
 fn Decided(item: TimelineItem) -> Element {
     let TimelineKind::Decided { decision, override_reason, .. } = &item.what else { return rsx! {} };
-    let what = decision_key(*decision);
+    let what = decision.as_str();
     let at = fmt::moment(lang(), item.at, browser::now());
     rsx! {
         Notice { tone: Tone::Good, testid: "decided",

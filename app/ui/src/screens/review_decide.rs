@@ -11,15 +11,6 @@ use dioxus::prelude::*;
 use vereda_domain::Decision;
 use vereda_domain::gateway::{AssessmentView, Decide, DecideRequest, GatewayError};
 
-/// `approve`, `refer` or `refuse`, as in the catalogues.
-pub fn decision_key(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Approve => "approve",
-        Decision::Refer => "refer",
-        Decision::Refuse => "refuse",
-    }
-}
-
 /// Asks for what a decision needs and records it.
 #[component]
 pub fn DecideDialog(
@@ -32,8 +23,8 @@ pub fn DecideDialog(
     let why = use_why();
     let mut busy = use_signal(|| false);
     let mut error = use_signal(|| None::<GatewayError>);
-    let what = decision_key(decision);
-    let suggested = here().text(&format!("decision-{}", decision_key(view.suggested)), &[]);
+    let what = decision.as_str();
+    let suggested = here().text(&format!("decision-{}", view.suggested.as_str()), &[]);
     let id = view.assessment.id;
     let client = view.client_name.clone();
     let record = move |()| {

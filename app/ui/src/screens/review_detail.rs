@@ -3,7 +3,7 @@
 
 use super::result::bars;
 use super::review::use_desk;
-use super::review_decide::{DecideDialog, decision_key};
+use super::review_decide::DecideDialog;
 use super::review_list::{HelpButton, decided_key};
 use super::timeline::Timeline;
 use crate::browser;
@@ -131,9 +131,9 @@ fn Actions(view: AssessmentView, ondecide: EventHandler<Decision>) -> Element {
     rsx! {
         for decision in [Decision::Refuse, Decision::Refer, Decision::Approve] {
             Button {
-                key: "{decision_key(decision)}",
-                label: here().text(&format!("decision-{}", decision_key(decision)), &[]),
-                testid: "review-{decision_key(decision)}",
+                key: "{decision.as_str()}",
+                label: here().text(&format!("decision-{}", decision.as_str()), &[]),
+                testid: "review-{decision.as_str()}",
                 // What policy suggests stands out; nothing else does.
                 look: if decision == view.suggested { Look::Primary } else { Look::Secondary },
                 icon: match decision {
@@ -153,7 +153,7 @@ fn Body(view: AssessmentView) -> Element {
     let lang = lang();
     let score = view.assessment.score.clone();
     let text = view.groups.groups.get(score.group.index()).cloned();
-    let suggested = here().text(&format!("decision-{}", decision_key(view.suggested)), &[]);
+    let suggested = here().text(&format!("decision-{}", view.suggested.as_str()), &[]);
     rsx! {
         if let Delivery::Quarantined { detail } = view.delivery.clone() {
             Notice { tone: Tone::Bad, testid: "review-quarantined",
@@ -249,7 +249,7 @@ fn Held(item: TimelineItem, suggested: Decision) -> Element {
         (Rank::Manager, Decision::Refuse) => Tone::Bad,
     };
     rsx! {
-        div { "data-testid": "review-decision", "data-decision": decision_key(decision),
+        div { "data-testid": "review-decision", "data-decision": decision.as_str(),
             Notice { tone, icon: Icon::ClipboardCheck,
                 p {
                     strong { "{what}" }

@@ -1,7 +1,6 @@
 //! What has happened to a client or an assessment, latest first.
 
 use super::client_form::field_label;
-use super::review_decide::decision_key;
 use crate::components::{Glyph, Icon};
 use crate::fmt;
 use crate::i18n::{I18n, Lang, here, lang};
@@ -112,7 +111,7 @@ fn happened(i18n: I18n, lang: Lang, item: &TimelineItem) -> String {
                 Rank::Manager => "role-manager",
             };
             let args = [actor, ("rank", i18n.text(rank, &[]).into())];
-            i18n.text(&format!("event-{}", decision_key(*decision)), &args)
+            i18n.text(&format!("event-{}", decision.as_str()), &args)
         }
         TimelineKind::Rescored { result, .. } => i18n.text(
             match result {

@@ -3,8 +3,7 @@
 use super::{Parameters, PostgresStore, all, first, get, reading, run, write};
 use crate::error::StoreError;
 use crate::store::codec::{
-    fitting, from_json, hash, key_of, key_parts, quarantined, rank_name, rank_of, record_key, to_i64,
-    to_json, to_u64,
+    fitting, from_json, hash, key_of, key_parts, quarantined, rank_name, rank_of, to_i64, to_json, to_u64,
 };
 use crate::store::*;
 use deadpool_postgres::Transaction;
@@ -253,7 +252,7 @@ async fn put_records(t: &Transaction<'_>, append: &Append, next: &mut impl FnMut
                ON CONFLICT (id, kind) DO UPDATE \
                SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
                WHERE records.branch = excluded.branch";
-    let (kinds, ids) = columns(rows.iter().map(|row| record_key(&row.record)));
+    let (kinds, ids) = columns(rows.iter().map(|row| row.record.key()));
     let seqs: Vec<_> = rows.iter().map(|_| next()).collect();
     let owners: Vec<_> = rows.iter().map(|row| row.owner.0).collect();
     let clients: Vec<_> = rows.iter().map(|row| row.client.0).collect();

@@ -118,9 +118,9 @@ fn find(t: &Transaction<'_>, scope: HistoryScope, name: &ScoreName) -> Result<Op
     let doing = "find scores";
     let get = |e| database(doing, e);
     let (condition, id) = match scope {
-        HistoryScope::All => ("?3 IS NULL", None),
-        HistoryScope::Branch(branch) => ("branch = ?3", Some(branch.0)),
-        HistoryScope::Officer(officer) => ("officer = ?3", Some(officer.0)),
+        HistoryScope::All => ("?2 IS NULL", None),
+        HistoryScope::Branch(branch) => ("branch = ?2", Some(branch.0)),
+        HistoryScope::Officer(officer) => ("officer = ?2", Some(officer.0)),
     };
     let found = |row: &Row<'_>| {
         let id = AssessmentId(row.get(0).map_err(get)?);
@@ -128,15 +128,15 @@ fn find(t: &Transaction<'_>, scope: HistoryScope, name: &ScoreName) -> Result<Op
     };
     match name {
         ScoreName::Id(score) => {
-            let sql = format!("SELECT id, scored_ms FROM history WHERE id = ?1 AND ?2 AND {condition}");
-            first(t, doing, &sql, params![score.0, true, id], found)
+            let sql = format!("SELECT id, scored_ms FROM history WHERE id = ?1 AND {condition}");
+            first(t, doing, &sql, params![score.0, id], found)
         }
         ScoreName::ClientRef(reference, before) => {
             let sql = format!(
-                "SELECT id, scored_ms FROM history WHERE client_ref = ?1 AND scored_ms < ?2 AND {condition} \
+                "SELECT id, scored_ms FROM history WHERE client_ref = ?1 AND scored_ms < ?3 AND {condition} \
                  ORDER BY scored_ms DESC, id DESC LIMIT 1"
             );
-            first(t, doing, &sql, params![reference, before, id], found)
+            first(t, doing, &sql, params![reference, id, before], found)
         }
     }
 }

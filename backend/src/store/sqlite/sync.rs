@@ -1,8 +1,7 @@
 //! Chains of events, records, and the order of their changes.
 
 use super::rows::{
-    all, first, from_json, hash, key_of, key_parts, rank_name, rank_of, record_key, run, to_i64, to_json,
-    to_u64,
+    all, first, from_json, hash, key_of, key_parts, rank_name, rank_of, run, to_i64, to_json, to_u64,
 };
 use super::{SqliteStore, database};
 use crate::error::StoreError;
@@ -221,7 +220,7 @@ fn add_event(t: &Transaction<'_>, append: &Append, event: &NewEvent) -> Result<(
 
 /// `false` when the record is another branch's.
 fn put_record(t: &Transaction<'_>, branch: BranchId, row: &RecordRow, seq: i64) -> Result<bool> {
-    let (kind, id) = key_parts(record_key(&row.record));
+    let (kind, id) = key_parts(row.record.key());
     let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(kind, id) DO UPDATE \
                SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
