@@ -15,11 +15,16 @@ pub mod world;
 use anyhow::{Context as _, Result};
 use std::fmt;
 
-/// A folder of a simulated machine: in memory where there is such a place. The simulation kills
-/// programs, never the power, so nothing here depends on what a disk still held in its cache.
+/// Where folders are in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
+/// A smaller one, as containers have it, could fill up under the simulation.
+const ENOUGH_BYTES: u64 = 1 << 30;
+
+/// A folder of a simulated machine: in memory where there is room. The simulation kills programs, never
+/// the power, so nothing here depends on what a disk still held in its cache.
 pub(crate) fn folder() -> Result<tempfile::TempDir> {
-    let memory = std::path::Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let free = rustix::fs::statvfs(MEMORY).map_or(0, |found| found.f_bavail * found.f_frsize);
+    let made = if free >= ENOUGH_BYTES { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() };
     made.context("a folder for a simulated machine")
 }
 
