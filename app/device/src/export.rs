@@ -52,5 +52,10 @@ pub(crate) fn export(
     };
     let text =
         sealed.map_err(|error| DeviceError::Internal(format!("the export cannot be sealed: {error}")))?;
-    Ok(ExportFile { name: format!("vereda-{}-{}.age", identity.device, at), events: count, files: pictures, text })
+    Ok(ExportFile {
+        name: format!("vereda-{}-{}.age", identity.device, at),
+        events: count,
+        files: pictures,
+        text,
+    })
 }

@@ -176,8 +176,9 @@ pub(crate) fn sent(db: &Connection, file: &Waiting) -> Result<()> {
 
 /// All that waits, to be brought out as a file.
 pub(crate) fn unsent(db: &Connection) -> Result<Vec<ExportedFile>> {
-    let mut statement =
-        db.prepare_cached("SELECT client, sha256, bytes FROM files WHERE sent = 0 ORDER BY at, client, sha256")?;
+    let mut statement = db.prepare_cached(
+        "SELECT client, sha256, bytes FROM files WHERE sent = 0 ORDER BY at, client, sha256",
+    )?;
     let mut rows = statement.query([])?;
     let mut files = Vec::new();
     while let Some(row) = rows.next()? {

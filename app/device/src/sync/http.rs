@@ -7,8 +7,8 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 use vereda_domain::api::{
-    Device, DeviceInfo, FileStatus, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push,
-    Pushed, Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn,
+    Device, DeviceInfo, FileStatus, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode,
+    Push, Pushed, Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn,
 };
 use vereda_domain::attachment::MAX_FILE_BYTES;
 use vereda_domain::event::{ChainHead, Hash};
