@@ -47,6 +47,8 @@ mod keystore;
 mod models;
 mod people;
 mod session;
+#[cfg(any(debug_assertions, feature = "simulation"))]
+mod simulation;
 mod store;
 mod sync;
 #[cfg(test)]
