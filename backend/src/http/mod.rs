@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod devices;
 mod export;
+mod files;
 mod history;
 mod insight;
 mod models;
@@ -36,6 +37,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use vereda_domain::api::{MAX_PUSH_BYTES, Role};
+use vereda_domain::attachment::CHUNK_BYTES;
 
 /// What the handlers share.
 pub struct App {
@@ -136,6 +138,9 @@ fn routes(config: &Config) -> Vec<Route> {
         reads("/api/sync/status", Roles(FIELD), get(sync::status)),
         reads("/api/sync/quarantined", Roles(FIELD), get(sync::quarantined)),
         takes("/api/sync/fork", Escrow(FIELD), small, post(auth::fork)),
+        reads("/api/clients/{client}/files/{sha256}", Roles(FIELD), get(files::file)),
+        takes("/api/clients/{client}/files/{sha256}", Escrow(FIELD), CHUNK_BYTES, post(files::piece)),
+        reads("/api/clients/{client}/files/{sha256}/status", Escrow(FIELD), get(files::status)),
         reads("/api/devices", Roles(OVERSIGHT), get(devices::list)),
         takes("/api/devices/{id}/revoke", Roles(OVERSIGHT), 0, post(devices::revoke)),
         reads("/api/models", Roles(EVERYBODY), get(models::list)),

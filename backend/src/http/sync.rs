@@ -135,10 +135,11 @@ pub async fn pull(
     headers: HeaderMap,
     query: Query,
 ) -> ApiResult<Response> {
-    query.only(&["cursor", "limit"])?;
+    query.only(&["cursor", "limit", "count"])?;
     let cursor = query.read("cursor", &["the cursor of the page before"], |t| t.parse().ok())?.unwrap_or(0);
     let limit = query.number("limit", 1, MAX_PULL_CHANGES)?.unwrap_or(DEFAULT_PULL);
+    let count = query.read("count", &["true", "false"], |text| text.parse().ok())?.unwrap_or(false);
     let owner = (caller.role == Role::Officer).then_some(caller.user);
-    let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit }).await?;
+    let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit, count }).await?;
     packed(&headers, &Page { page, server_ms: now_ms() })
 }
