@@ -5,10 +5,41 @@ use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 use vereda_domain::Millis;
 
-/// Milliseconds since 1970, UTC.
+/// Milliseconds since 1970, UTC. Every time that the server tells or compares is this one.
 pub fn now_ms() -> Millis {
+    #[cfg(any(debug_assertions, feature = "simulation"))]
+    if let Some(now) = simulated::now() {
+        return now;
+    }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// A clock that a simulation sets. Optimised builds have it only with the feature `simulation`, which no
+/// server has.
+#[doc(hidden)]
+#[cfg(any(debug_assertions, feature = "simulation"))]
+pub mod simulated {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+    use vereda_domain::Millis;
+
+    /// Tells the time.
+    pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+    thread_local! {
+        static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
+    }
+
+    /// What runs on this thread has this clock from now on: a simulated world has threads of its own, so
+    /// that several may go on in one process.
+    pub fn set(clock: Clock) {
+        CLOCK.with_borrow_mut(|set| *set = Some(clock));
+    }
+
+    pub(super) fn now() -> Option<Millis> {
+        CLOCK.with_borrow(|clock| clock.as_ref().map(|clock| clock()))
+    }
 }
 
 /// RFC 3339, UTC, milliseconds. Times beyond the years 0 to 9999 are given as the nearest of those.

@@ -73,6 +73,16 @@ pub enum StoreError {
         /// Why it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The disk does not take what is to be written; nothing of it is stored.
+    #[error(
+        "the database could not be written while trying to {doing}: {source}; free some space on its disk. It is tried again with the next request"
+    )]
+    Full {
+        /// What was attempted.
+        doing: &'static str,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database does not answer, or broke off.
     #[error(
         "the database could not be reached while trying to {doing}: {source}; is it running? It is tried again with the next request"

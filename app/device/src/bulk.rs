@@ -3,11 +3,12 @@
 use crate::app::App;
 use crate::error::DeviceError;
 use crate::session::blocking;
-use crate::store::chain;
+use crate::store::{chain, project};
 use vereda_domain::event::EventBody;
 
 impl App {
-    /// Appends these events to the open store's chain in one transaction, as if each had been captured.
+    /// Appends these events to the open store's chain in one transaction, as if each had been captured:
+    /// what an edit replaces is looked up here, as a screen's edit does.
     ///
     /// # Errors
     /// As capturing one; nothing is kept then.
@@ -16,7 +17,13 @@ impl App {
         blocking(move || {
             let (identity, now) = (session.identity(), session.now());
             session.store.write(|db| {
-                for body in bodies {
+                for mut body in bodies {
+                    if let EventBody::ClientEdited { client, edits } = &mut body {
+                        let known = project::client(db, *client)?.ok_or(DeviceError::NotFound("client"))?;
+                        for (field, edit) in edits {
+                            edit.replaces = known.heads(*field);
+                        }
+                    }
                     chain::append(db, &identity, body, now)?;
                 }
                 Ok(())

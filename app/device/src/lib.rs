@@ -48,6 +48,8 @@ mod models;
 mod people;
 mod picture;
 mod session;
+#[cfg(any(debug_assertions, feature = "simulation"))]
+mod simulation;
 mod store;
 mod sync;
 #[cfg(test)]

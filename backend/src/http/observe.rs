@@ -13,7 +13,7 @@ use std::time::Instant;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Headers of every answer. There is no page here to protect, so everything is closed.
+/// Headers of every answer with content. There is no page here to protect, so everything is closed.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -43,17 +43,15 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    // What a browser may do with content is not said where there is none: an idle device asks often.
-    let bare = response.status() == StatusCode::NO_CONTENT;
-    let headers = response.headers_mut();
-    for (name, value) in HEADERS {
-        if !bare || name == header::STRICT_TRANSPORT_SECURITY {
-            headers.insert(name, value);
+    // An idle device asks often, and is told nothing, in few bytes: there is no content to guard or to ask
+    // support about.
+    if response.status() != StatusCode::NO_CONTENT {
+        let headers = response.headers_mut();
+        headers.extend(HEADERS);
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            headers.insert(REQUEST_ID, value);
         }
-    }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        headers.insert(REQUEST_ID, value);
     }
     let status = response.status();
     let took = started.elapsed();

@@ -170,6 +170,9 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// When to try again at a server whose disk is full: somebody must make room first.
+const FULL_RETRY_S: u64 = 60;
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -185,6 +188,11 @@ impl From<StoreError> for ApiError {
                 "The server cannot reach its database. Try again in a moment.",
             )
             .because(error),
+            error @ StoreError::Full { .. } => {
+                ApiError::new(ProblemCode::Unavailable, "The server has no room. Try again in a moment.")
+                    .retry_after(FULL_RETRY_S)
+                    .because(error)
+            }
             error => ApiError::internal(error),
         }
     }

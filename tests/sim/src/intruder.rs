@@ -32,16 +32,30 @@ impl Intruder {
     /// When the server does not let it.
     pub async fn enrol(server: &Server) -> Result<Intruder> {
         let device = DeviceId(Uuid::now_v7());
+        let mut intruder = Intruder {
+            device,
+            http: client()?,
+            clock: Clock::new(device),
+            token: String::new(),
+            actor: Json::Null,
+            seq: 0,
+            prev: Hash::ZERO,
+        };
+        intruder.sign_in(server).await?;
+        Ok(intruder)
+    }
+
+    /// A token that holds, whatever time it is at the server now.
+    async fn sign_in(&mut self, server: &Server) -> Result<()> {
         let body = json!({
             "username": "intruso", "password": PASSWORD,
-            "device": {"id": device, "name": "intruso", "platform": "linux"},
+            "device": {"id": self.device, "name": "intruso", "platform": "linux"},
         });
         let url = server.url("/api/auth/sign-in");
-        let http = client()?;
-        let session: Json = http.post(url).json(&body).send().await?.error_for_status()?.json().await?;
-        let token = session["access_token"].as_str().context("a token")?.to_owned();
-        let actor = session["user"]["id"].clone();
-        Ok(Intruder { device, http, clock: Clock::new(device), token, actor, seq: 0, prev: Hash::ZERO })
+        let session: Json = self.http.post(url).json(&body).send().await?.error_for_status()?.json().await?;
+        self.token = session["access_token"].as_str().context("a token")?.to_owned();
+        self.actor = session["user"]["id"].clone();
+        Ok(())
     }
 
     /// Pushes one event with this body, which must be taken in and quarantined.
@@ -49,6 +63,7 @@ impl Intruder {
     /// # Errors
     /// When it is refused, or applied.
     pub async fn push(&mut self, server: &Server, body: Json, now: i64) -> Result<()> {
+        self.sign_in(server).await?;
         let event = json!({
             "device": self.device, "seq": self.seq + 1, "prev": self.prev, "hlc": self.clock.tick(now), "at": now,
             "actor": self.actor, "branch": server.branch, "body": body,

@@ -9,11 +9,14 @@
 pub mod intruder;
 pub mod network;
 pub mod server;
+pub mod time;
 pub mod verdict;
 pub mod world;
 
 use anyhow::{Context as _, Result};
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Where folders are in memory, on Linux.
 const MEMORY: &str = "/dev/shm";
@@ -43,6 +46,14 @@ pub struct Report {
     pub kills: u64,
     /// Restarts of the server.
     pub restarts: u64,
+    /// Requests that went over a slow link.
+    pub slow: u64,
+    /// Times at which a device's disk filled up.
+    pub full: u64,
+    /// Things that people could not do, or syncs that could not end, for want of room.
+    pub refused: u64,
+    /// Jumps of the server's clock.
+    pub jumps: u64,
     /// Events that were quarantined, all of them the intruder's.
     pub quarantined: u64,
 }
@@ -55,6 +66,10 @@ impl std::ops::AddAssign for Report {
         self.harmed += other.harmed;
         self.kills += other.kills;
         self.restarts += other.restarts;
+        self.slow += other.slow;
+        self.full += other.full;
+        self.refused += other.refused;
+        self.jumps += other.jumps;
         self.quarantined += other.quarantined;
     }
 }
@@ -63,14 +78,18 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} actions, {} events, {} requests of which {} came to harm, {} kills, {} restarts of the server, {} \
-             quarantined",
+            "{} actions, {} events, {} requests of which {} came to harm and {} were slow, {} kills, {} restarts \
+             of the server, {} full disks with {} refusals, {} jumps of the server's clock, {} quarantined",
             self.actions,
             self.events,
             self.requests,
             self.harmed,
+            self.slow,
             self.kills,
             self.restarts,
+            self.full,
+            self.refused,
+            self.jumps,
             self.quarantined
         )
     }
@@ -81,7 +100,29 @@ impl fmt::Display for Report {
 /// # Errors
 /// What was lost, doubled, blocked or seen differently.
 pub async fn run(seed: u64) -> Result<Report> {
-    let mut world = world::World::new(seed).await.context("setting up")?;
+    // Threads of its own, on which the server has the world's clock.
+    let world = tokio::task::spawn_blocking(move || {
+        let time = time::Time::default();
+        let clock: vereda_server::clock::simulated::Clock = {
+            let time = time.clone();
+            Arc::new(move || time.server_now())
+        };
+        vereda_server::clock::simulated::set(clock.clone());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .on_thread_start(move || vereda_server::clock::simulated::set(clock.clone()))
+            .enable_all()
+            .build()
+            .context("a simulated world's threads")?;
+        let report = runtime.block_on(live(seed, time));
+        runtime.shutdown_timeout(Duration::from_secs(10));
+        report
+    });
+    world.await.context("a simulated world")?
+}
+
+async fn live(seed: u64, time: time::Time) -> Result<Report> {
+    let mut world = world::World::new(seed, time).await.context("setting up")?;
     world.live().await?;
     verdict::heal(&mut world).await?;
     let mut report = world.report();

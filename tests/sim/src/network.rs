@@ -1,5 +1,6 @@
 //! One device's way to the server: a proxy that understands requests, so that it can harm them whole.
 
+use crate::time::Time;
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -29,6 +30,12 @@ pub enum Weather {
     Fair,
     /// Anything may happen to a request.
     Foul,
+    /// The same, and a request takes as long as it does at so many bits a second: time passes for
+    /// everybody, and who has waited for too long gives up.
+    Slow {
+        /// Bits a second, each way.
+        bits_per_s: u32,
+    },
 }
 
 /// What happens to a request.
@@ -62,6 +69,11 @@ const FATES: [(Fate, u32); 8] = [
     (Fate::Gateway, 3),
 ];
 
+/// There and back over a slow link, besides the time that the bytes take.
+const ROUND_TRIP_MS: u64 = 800;
+/// So long the app waits for a request to be sent and its answer to begin.
+const GIVES_UP_MS: u64 = 5 * 60 * 1000;
+
 /// The way of one device.
 #[derive(Clone)]
 pub struct Network(Arc<State>);
@@ -69,11 +81,13 @@ pub struct Network(Arc<State>);
 struct State {
     here: SocketAddr,
     server: Address,
+    time: Time,
     weather: Mutex<Weather>,
     rng: Mutex<fastrand::Rng>,
     late: Mutex<Vec<Request<Full<Bytes>>>>,
     carried: AtomicU64,
     harmed: AtomicU64,
+    slow: AtomicU64,
     passed: Notify,
     /// Ends with [`Network::close`]: a campaign makes thousands of these.
     accepting: OnceLock<AbortHandle>,
@@ -89,18 +103,20 @@ impl Network {
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn to(server: Address, seed: u64) -> Result<Network> {
+    pub async fn to(server: Address, time: &Time, seed: u64) -> Result<Network> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let state = Arc::new(State {
             here: listener.local_addr()?,
             server,
+            time: time.clone(),
             weather: Mutex::new(Weather::Fair),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             late: Mutex::default(),
             carried: AtomicU64::new(0),
             harmed: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
             passed: Notify::new(),
             accepting: OnceLock::new(),
             client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector),
@@ -123,6 +139,11 @@ impl Network {
     /// How many requests set out, and how many of them came to harm.
     pub fn counts(&self) -> (u64, u64) {
         (self.0.carried.load(Ordering::SeqCst), self.0.harmed.load(Ordering::SeqCst))
+    }
+
+    /// How many requests went over a slow link.
+    pub fn slow(&self) -> u64 {
+        self.0.slow.load(Ordering::SeqCst)
     }
 
     /// Waits until so many more requests have set out.
@@ -190,6 +211,14 @@ impl State {
         self.carried.fetch_add(1, Ordering::SeqCst);
         self.harmed.fetch_add(u64::from(fate != Fate::Deliver), Ordering::SeqCst);
         self.passed.notify_waiters();
+        if let Weather::Slow { bits_per_s } = weather {
+            self.slow.fetch_add(1, Ordering::SeqCst);
+            let sending = self.pass(bytes.len(), bits_per_s);
+            if sending > GIVES_UP_MS {
+                self.harmed.fetch_add(1, Ordering::SeqCst);
+                return Err("the device has given up".into());
+            }
+        }
         match fate {
             Fate::Deliver => Ok(whole(self.forward(again()).await?)),
             Fate::LoseRequest => Err("the request was lost".into()),
@@ -215,6 +244,15 @@ impl State {
         }
     }
 
+    /// So many bytes, with headers, go over a slow link. Gives how long that took, in milliseconds.
+    fn pass(&self, bytes: usize, bits_per_s: u32) -> u64 {
+        const HEADERS: u64 = 1000;
+        let bits = (bytes as u64 + HEADERS) * 8;
+        let took = ROUND_TRIP_MS / 2 + bits * 1000 / u64::from(bits_per_s.max(1));
+        self.time.pass(i64::try_from(took).unwrap_or(i64::MAX));
+        took
+    }
+
     fn draw(&self) -> Fate {
         let mut left = lock(&self.rng).u32(0..FATES.iter().map(|(_, weight)| weight).sum());
         for (fate, weight) in FATES {
@@ -231,7 +269,12 @@ impl State {
         *request.uri_mut() = format!("http://{}{path}", *lock(&self.server)).parse()?;
         request.headers_mut().remove(HOST);
         let (parts, body) = self.client.request(request).await?.into_parts();
-        Ok(Response::from_parts(parts, body.collect().await?.to_bytes()))
+        let answer = Response::from_parts(parts, body.collect().await?.to_bytes());
+        let weather = *lock(&self.weather);
+        if let Weather::Slow { bits_per_s } = weather {
+            self.pass(answer.body().len(), bits_per_s);
+        }
+        Ok(answer)
     }
 }
 

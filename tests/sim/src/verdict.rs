@@ -18,15 +18,17 @@ use vereda_domain::gateway::{ErrorCode, SyncState, SyncView};
 /// Rounds of syncs after which all must be quiet: one to send, one to receive what others sent.
 const ROUNDS: usize = 3;
 
-/// The sky clears: late requests arrive, clocks are set right, everybody syncs.
+/// The sky clears: late requests arrive, clocks are set right, disks have room, everybody syncs.
 ///
 /// # Errors
 /// When a device does not come to rest.
 pub async fn heal(world: &mut World) -> Result<()> {
+    world.time.set_server(0);
     for device in &mut world.devices {
         device.network.set(Weather::Fair);
         device.network.deliver_late().await;
         device.set_clock(0);
+        device.make_room().await?;
     }
     for round in 0..ROUNDS {
         for device in &mut world.devices {
@@ -156,7 +158,7 @@ async fn views(world: &mut World) -> Result<()> {
     }
     let mut everything = None;
     for (username, sees) in &seen {
-        let fresh = Device::enrol(&world.server, username, 0).await?;
+        let fresh = Device::enrol(&world.server, &world.time, username, 0).await?;
         let server = fresh.sees().await?;
         fresh.network.close();
         same(sees, &server, &format!("{username} and the server"))?;

@@ -4,10 +4,10 @@ use crate::Report;
 use crate::intruder::{self, Intruder};
 use crate::network::{Network, Weather};
 use crate::server::{PASSWORD, PEOPLE, Server};
+use crate::time::Time;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::event::{Hash, OverrideCode, OverrideReason};
@@ -21,12 +21,6 @@ const PIN: &str = "274913";
 /// Things that people do under one seed.
 const STEPS: u32 = 40;
 const HOUR: Millis = 3_600_000;
-
-/// The true time.
-pub fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-}
 
 /// One machine with its way to the server.
 pub struct Device {
@@ -42,7 +36,10 @@ pub struct Device {
     pub receipts: Vec<(u64, Hash)>,
     folder: tempfile::TempDir,
     keys: KeyStore,
+    time: Time,
     offset: Arc<AtomicI64>,
+    /// By how many pages its store can still grow, when its disk is full.
+    room: Option<u32>,
 }
 
 impl Device {
@@ -50,12 +47,12 @@ impl Device {
     ///
     /// # Errors
     /// When it cannot.
-    pub async fn enrol(server: &Server, username: &'static str, seed: u64) -> Result<Device> {
-        let network = Network::to(server.address(), seed).await?;
+    pub async fn enrol(server: &Server, time: &Time, username: &'static str, seed: u64) -> Result<Device> {
+        let network = Network::to(server.address(), time, seed).await?;
         let folder = crate::folder()?;
         let keys = KeyStore::given(keyring_core::mock::Store::new().context("a key store")?);
         let offset = Arc::new(AtomicI64::new(0));
-        let app = open(folder.path(), &keys, &offset);
+        let app = open(folder.path(), &keys, time, &offset);
         let request = EnrolRequest {
             server: network.url(),
             username: username.into(),
@@ -64,22 +61,45 @@ impl Device {
         };
         app.enrol(request).await.map_err(told)?;
         let (captured, receipts) = (0, Vec::new());
-        let device = Device { username, app, network, captured, receipts, folder, keys, offset };
+        let time = time.clone();
+        let device =
+            Device { username, app, network, captured, receipts, folder, keys, time, offset, room: None };
         device.app.sync_now().await.map_err(told)?;
         Ok(device)
     }
 
     /// The process dies without a word and starts again.
     async fn kill(&mut self) -> Result<()> {
-        let stand_in = open(std::path::Path::new("/nonexistent"), &self.keys, &self.offset);
+        let stand_in = open(std::path::Path::new("/nonexistent"), &self.keys, &self.time, &self.offset);
         drop(std::mem::replace(&mut self.app, stand_in));
-        self.app = open(self.folder.path(), &self.keys, &self.offset);
+        self.app = open(self.folder.path(), &self.keys, &self.time, &self.offset);
         self.unlock().await
     }
 
     async fn unlock(&self) -> Result<()> {
         let user = self.app.status().await.map_err(told)?.user.context("nobody is enrolled")?.id;
         self.app.unlock(UnlockRequest { user, pin: PIN.into() }).await.map_err(told)?;
+        if self.room.is_some() {
+            self.app.simulate_room(self.room).await?;
+        }
+        Ok(())
+    }
+
+    /// Its disk fills up.
+    async fn fill(&mut self, room: u32) -> Result<()> {
+        self.room = Some(room);
+        Ok(self.app.simulate_room(self.room).await?)
+    }
+
+    /// Its disk has room, if it had none.
+    ///
+    /// # Errors
+    /// When its store cannot be opened.
+    pub async fn make_room(&mut self) -> Result<()> {
+        if self.room.take().is_some() {
+            self.awake().await?;
+            self.app.simulate_room(None).await?;
+        }
         Ok(())
     }
 
@@ -90,7 +110,7 @@ impl Device {
 
     /// The device's own time.
     fn time(&self) -> Millis {
-        now().saturating_add(self.offset.load(Ordering::SeqCst))
+        self.time.now().saturating_add(self.offset.load(Ordering::SeqCst))
     }
 
     /// Unlocks if a jump of the clock has locked it, and asks for the password if the session ended.
@@ -119,7 +139,14 @@ impl Device {
     /// When the app itself fails; that the network does is no error.
     pub async fn sync(&mut self) -> Result<SyncView> {
         self.awake().await?;
-        let view = self.app.sync_now().await.map_err(told)?;
+        let view = match self.app.sync_now().await {
+            // On a slow link the time to lock may come while it waits.
+            Err(error) if error.code == ErrorCode::Locked => {
+                self.awake().await?;
+                self.app.sync().await.map_err(told)?
+            }
+            view => view.map_err(told)?,
+        };
         if let Some(receipt) = &view.receipt {
             self.receipts.push((receipt.seq, receipt.hash));
         }
@@ -176,27 +203,41 @@ fn forget(value: &mut serde_json::Value, names: &[&str]) {
     }
 }
 
-fn open(folder: &std::path::Path, keys: &KeyStore, offset: &Arc<AtomicI64>) -> App {
-    let offset = offset.clone();
+fn open(folder: &std::path::Path, keys: &KeyStore, time: &Time, offset: &Arc<AtomicI64>) -> App {
+    let (time, offset) = (time.clone(), offset.clone());
     App::open_simulated(AppConfig {
         data_dir: folder.to_owned(),
         keystore: keys.clone(),
         device_name: "simulated".into(),
         platform: "linux".into(),
         version: "0.0.0".into(),
-        clock: WallClock::new(move || now().saturating_add(offset.load(Ordering::SeqCst))),
+        clock: WallClock::new(move || time.now().saturating_add(offset.load(Ordering::SeqCst))),
     })
 }
 
+/// A refusal by the app.
+#[derive(Debug)]
+pub struct Refusal(GatewayError);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.code.as_str(), self.0.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// A refusal of the app as an error.
 pub fn told(error: GatewayError) -> anyhow::Error {
-    anyhow::anyhow!("{}: {}", error.code.as_str(), error.message)
+    Refusal(error).into()
 }
 
 /// Everything under one seed.
 pub struct World {
     /// Decides what people do.
     pub rng: fastrand::Rng,
+    /// Everybody's.
+    pub time: Time,
     /// The server.
     pub server: Server,
     /// Officers' devices, and last the manager's.
@@ -213,20 +254,29 @@ impl World {
     ///
     /// # Errors
     /// When that fails.
-    pub async fn new(seed: u64) -> Result<World> {
+    pub async fn new(seed: u64, time: Time) -> Result<World> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let server = Server::start().await?;
         server.publish(SCORECARD).await?;
         let mut devices = Vec::new();
         for (username, _) in PEOPLE {
-            devices.push(Device::enrol(&server, username, rng.u64(..)).await?);
+            devices.push(Device::enrol(&server, &time, username, rng.u64(..)).await?);
         }
         // One officer has a second device.
-        devices.insert(1, Device::enrol(&server, PEOPLE[0].0, rng.u64(..)).await?);
+        devices.insert(1, Device::enrol(&server, &time, PEOPLE[0].0, rng.u64(..)).await?);
         let model = Model::load(SCORECARD)?;
         let inputs = model.bundle().golden.iter().map(|golden| golden.inputs.clone()).collect();
         let intruder = Intruder::enrol(&server).await?;
-        Ok(World { rng, server, devices, intruder, inputs, report: Report::default(), published: false })
+        Ok(World {
+            rng,
+            time,
+            server,
+            devices,
+            intruder,
+            inputs,
+            report: Report::default(),
+            published: false,
+        })
     }
 
     /// What happened so far.
@@ -237,7 +287,8 @@ impl World {
             .map(|device| device.network.counts())
             .fold((0, 0), |(all, harmed), (more, worse)| (all + more, harmed + worse));
         let events = self.devices.iter().map(|device| device.captured).sum();
-        Report { requests, harmed, events, ..self.report }
+        let slow = self.devices.iter().map(|device| device.network.slow()).sum();
+        Report { requests, harmed, slow, events, ..self.report }
     }
 
     /// Lets people do things.
@@ -261,30 +312,62 @@ impl World {
     async fn step(&mut self, which: usize, what: u32) -> Result<()> {
         self.report.actions += 1;
         self.devices[which].awake().await?;
+        // Somebody deletes videos.
+        if self.devices[which].room.is_some() && self.rng.u8(0..10) == 0 {
+            self.devices[which].make_room().await?;
+        }
+        let done = self.act(which, what).await;
+        let full = self.devices[which].room.is_some();
+        match done {
+            // What was not answered well did not happen: the verdict counts.
+            Err(error) if full && refused_for_room(&error) => {
+                self.report.refused += 1;
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    async fn act(&mut self, which: usize, what: u32) -> Result<()> {
         match what {
-            0..15 => self.capture(which).await,
-            15..27 => self.edit(which).await,
-            27..30 => self.attach(which).await,
-            30..45 => self.assess(which).await,
-            45..57 => self.decide(which).await,
-            57..75 => self.sync(which, Weather::Foul).await,
-            75..80 => self.sync(which, Weather::Fair).await,
-            80..85 => self.sync_together().await,
-            85..89 => self.die_in_sync(which).await,
-            89..93 => {
+            0..13 => self.capture(which).await,
+            13..24 => self.edit(which).await,
+            24..27 => self.attach(which).await,
+            27..39 => self.assess(which).await,
+            39..49 => self.decide(which).await,
+            49..62 => self.sync(which, Weather::Foul).await,
+            62..69 => {
+                let bits_per_s = [300, 2_000, 9_600, 50_000][self.rng.usize(0..4)];
+                self.sync(which, Weather::Slow { bits_per_s }).await
+            }
+            69..74 => self.sync(which, Weather::Fair).await,
+            74..79 => self.sync_together().await,
+            79..83 => self.die_in_sync(which).await,
+            83..87 => {
                 let hours = [-9000, -30, -1, 0, 1, 30, 9000];
                 let jump = hours[self.rng.usize(0..hours.len())] * HOUR;
                 self.devices[which].set_clock(jump);
                 Ok(())
             }
-            93..95 => {
+            87..89 => {
                 self.devices[which].network.deliver_late().await;
                 Ok(())
             }
-            95..97 => self.restart_server().await,
+            89..91 => self.restart_server().await,
+            91..93 => {
+                self.report.jumps += 1;
+                let hours = [-30, -1, 0, 1, 30];
+                self.time.set_server(hours[self.rng.usize(0..hours.len())] * HOUR);
+                Ok(())
+            }
+            93..97 => {
+                self.report.full += 1;
+                let room = self.rng.u32(0..3);
+                self.devices[which].fill(room).await
+            }
             97..99 => {
                 let body = intruder::body(&mut self.rng);
-                self.intruder.push(&self.server, body, now()).await
+                self.intruder.push(&self.server, body, self.time.now()).await
             }
             _ => self.publish().await,
         }
@@ -410,7 +493,30 @@ impl World {
         device.network.set(weather);
         let view = device.sync().await;
         device.network.set(Weather::Down);
-        refuse_the_unexplained(&view?)
+        let view = view?;
+        self.judge(which, &view)
+    }
+
+    /// What a network, a clock, a session that ended or a full disk explains may block a sync; nothing else.
+    fn judge(&mut self, which: usize, view: &SyncView) -> Result<()> {
+        match view.line.state {
+            SyncState::Blocked {
+                code:
+                    ErrorCode::ClockOff
+                    | ErrorCode::SessionExpired
+                    | ErrorCode::ForeignServer
+                    | ErrorCode::ServerError
+                    | ErrorCode::TooManyAttempts,
+            } => Ok(()),
+            SyncState::Blocked { code: ErrorCode::StorageFull } if self.devices[which].room.is_some() => {
+                self.report.refused += 1;
+                Ok(())
+            }
+            SyncState::Blocked { code } => {
+                bail!("sync is blocked: {} {:?}", code.as_str(), view.last_error)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Everybody at once, as when a branch's network returns.
@@ -427,13 +533,14 @@ impl World {
                 tokio::spawn(async move { app.sync_now().await })
             })
             .collect();
-        for (sync, device) in syncs.into_iter().zip(&mut self.devices) {
+        for (which, sync) in syncs.into_iter().enumerate() {
             let view = sync.await?.map_err(told)?;
+            let device = &mut self.devices[which];
             device.network.set(Weather::Down);
             if let Some(receipt) = &view.receipt {
                 device.receipts.push((receipt.seq, receipt.hash));
             }
-            refuse_the_unexplained(&view)?;
+            self.judge(which, &view)?;
         }
         Ok(())
     }
@@ -478,18 +585,7 @@ impl World {
     }
 }
 
-/// What a network, a clock or a session that ended explains may block a sync; nothing else may.
-fn refuse_the_unexplained(view: &SyncView) -> Result<()> {
-    match view.line.state {
-        SyncState::Blocked {
-            code:
-                ErrorCode::ClockOff
-                | ErrorCode::SessionExpired
-                | ErrorCode::ForeignServer
-                | ErrorCode::ServerError
-                | ErrorCode::TooManyAttempts,
-        } => Ok(()),
-        SyncState::Blocked { code } => bail!("sync is blocked: {} {:?}", code.as_str(), view.last_error),
-        _ => Ok(()),
-    }
+/// Whether the app said that there is no room.
+fn refused_for_room(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refusal>().is_some_and(|refusal| refusal.0.code == ErrorCode::StorageFull)
 }

@@ -16,8 +16,6 @@ use server::Server;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use vereda_domain::ClientId;
-use vereda_domain::client::ClientField;
-use vereda_domain::event::{Edit, EventBody};
 
 /// Anything ends the measurement.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +24,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const CROWD: u32 = 2000;
 /// Assessments made without a network.
 const OFFLINE: usize = 10_000;
+/// Assessments made on an officer's other device.
+const ELSEWHERE: u32 = 5000;
+/// Of so many events one is an assessment while a store grows; the others are edits.
+const ASSESSED: usize = 10;
 
 /// The model of all assessments.
 fn bundle() -> Result<Vec<u8>, Failure> {
@@ -74,25 +76,17 @@ async fn main() -> Result<(), Failure> {
     let table = Table::new();
     let mut server = Server::start(program.into(), &data).await?;
     let mut ana = first_pull(&table, &server, clients).await?;
-    let small = steady(&ana).await?;
-    let (pushed, _) = offline(&mut ana, &mut server, 2).await?;
-    small.print(&table, &ana.size().await?);
-    table.row(
-        &format!("{OFFLINE} offline assessments pushed"),
-        &format!("{:.2} s, {:.0} events/s", pushed.as_secs_f64(), OFFLINE as f64 / pushed.as_secs_f64()),
-        "2 s, 5,000 events/s",
-    );
+    let small = measured(&mut ana, &mut server, &table, 2).await?;
     if events > OFFLINE as u64 {
         grow(&ana, events, &table).await?;
-        let large = steady(&ana).await?;
-        let (again, _) = offline(&mut ana, &mut server, 3).await?;
-        large.print(&table, &ana.size().await?);
-        let goal = "no more than 1.2 times";
+        let large = measured(&mut ana, &mut server, &table, 3).await?;
         for (what, ratio) in small.ratios(&large) {
-            table.row(&format!("{what}, larger over smaller"), &format!("{ratio:.2}"), goal);
+            table.row(
+                &format!("{what}, larger over smaller"),
+                &format!("{ratio:.2}"),
+                "no more than 1.2 times",
+            );
         }
-        let ratio = again.as_secs_f64() / pushed.as_secs_f64();
-        table.row("the push, larger over smaller", &format!("{ratio:.2}"), goal);
     }
     drop(ana);
     slow_link(&table, &server).await?;
@@ -120,22 +114,50 @@ async fn first_pull(table: &Table, server: &Server, clients: u32) -> Result<Devi
     Ok(device)
 }
 
-/// What is measured of a device at work.
-struct Steady {
+/// What is measured of a device that holds events of its own.
+struct Measured {
+    pushed: Duration,
+    pulled: Duration,
+    again: Duration,
     idle: Vec<Duration>,
     save: Vec<Duration>,
     search: Vec<Duration>,
 }
 
-async fn steady(device: &Device) -> Result<Steady, Failure> {
+/// Measures, and prints.
+async fn measured(
+    device: &mut Device,
+    server: &mut Server,
+    table: &Table,
+    seed: u64,
+) -> Result<Measured, Failure> {
+    let (pushed, _) = offline(device, server, seed).await?;
     device.synced().await?;
+
+    // The same officer's second device: what it adds, the first one pulls.
+    let begun = Instant::now();
+    let second = Device::enrolled(&server.url(), "ana").await?;
+    second.synced().await?;
+    let again = begun.elapsed();
+    let mut applicants = Applicants::new(100 + seed)?;
+    let clients = second.clients(ELSEWHERE).await?;
+    let bodies = clients.iter().map(|client| applicants.assessed(*client)).collect::<Result<_, _>>()?;
+    second.app.capture_many(bodies).await?;
+    second.synced().await?;
+    drop(second);
+    let begun = Instant::now();
+    device.synced().await?;
+    let pulled = begun.elapsed();
+
     let idle = device.times(300, async |_| device.synced().await).await?;
     let client = device.first_client().await?;
     let draft = device.draft(client).await?;
     let save = device.times(2000, async |n| device.save(draft, n).await).await?;
     device.discard(draft).await?;
     let search = device.times(1000, async |n| device.search(n).await).await?;
-    Ok(Steady { idle, save, search })
+    let measured = Measured { pushed, pulled, again, idle, save, search };
+    measured.print(table, &device.size().await?);
+    Ok(measured)
 }
 
 /// The value below which so many of a hundred lie, of sorted times, in milliseconds.
@@ -145,8 +167,19 @@ fn percentile(times: &[Duration], percent: usize) -> f64 {
         .map_or(0.0, |t| t.as_secs_f64() * 1e3)
 }
 
-impl Steady {
+impl Measured {
     fn print(&self, table: &Table, size: &str) {
+        let offline = OFFLINE as f64 / self.pushed.as_secs_f64();
+        table.row(
+            &format!("{OFFLINE} offline assessments pushed, in the end {size}"),
+            &format!("{:.2} s, {offline:.0} events/s", self.pushed.as_secs_f64()),
+            "2 s, 5,000 events/s",
+        );
+        let seconds = |what: &str, took: Duration| {
+            table.row(&format!("{what}, {size}"), &format!("{:.2} s", took.as_secs_f64()), "");
+        };
+        seconds(&format!("pull of {ELSEWHERE} assessments made on another device"), self.pulled);
+        seconds("enrolment and first pull of a second device", self.again);
         let row = |what: &str, times: &[Duration], goal: &str| {
             let measured =
                 format!("p50 {:.2} ms, p99 {:.2} ms", percentile(times, 50), percentile(times, 99));
@@ -157,15 +190,19 @@ impl Steady {
         row("search", &self.search, "50 ms at p99");
     }
 
-    fn ratios(&self, larger: &Steady) -> [(&'static str, f64); 6] {
-        let ratio = |a: &[Duration], b: &[Duration], percent| percentile(b, percent) / percentile(a, percent);
+    fn ratios(&self, larger: &Measured) -> [(&'static str, f64); 9] {
+        let of = |a: &[Duration], b: &[Duration], percent| percentile(b, percent) / percentile(a, percent);
+        let once = |a: Duration, b: Duration| b.as_secs_f64() / a.as_secs_f64();
         [
-            ("idle sync at p50", ratio(&self.idle, &larger.idle, 50)),
-            ("idle sync at p99", ratio(&self.idle, &larger.idle, 99)),
-            ("saving a field at p50", ratio(&self.save, &larger.save, 50)),
-            ("saving a field at p99", ratio(&self.save, &larger.save, 99)),
-            ("search at p50", ratio(&self.search, &larger.search, 50)),
-            ("search at p99", ratio(&self.search, &larger.search, 99)),
+            ("push", once(self.pushed, larger.pushed)),
+            ("pull", once(self.pulled, larger.pulled)),
+            ("first pull of a second device", once(self.again, larger.again)),
+            ("idle sync at p50", of(&self.idle, &larger.idle, 50)),
+            ("idle sync at p99", of(&self.idle, &larger.idle, 99)),
+            ("saving a field at p50", of(&self.save, &larger.save, 50)),
+            ("saving a field at p99", of(&self.save, &larger.save, 99)),
+            ("search at p50", of(&self.search, &larger.search, 50)),
+            ("search at p99", of(&self.search, &larger.search, 99)),
         ]
     }
 }
@@ -189,21 +226,27 @@ async fn offline(
     device.delivered().await
 }
 
-/// More events of the same kinds about the same clients, all of them delivered.
+/// More events about the same clients, edits and assessments, all of them delivered.
 async fn grow(device: &Device, events: u64, table: &Table) -> Result<(), Failure> {
-    let clients: Vec<ClientId> = device.clients(20_000).await?;
+    let clients: Vec<ClientId> = device.clients(u32::MAX).await?;
     let mut applicants = Applicants::new(4)?;
     let begun = Instant::now();
     let mut n = 0;
-    while device.app.chain_size().await?.1 < events {
-        let mut bodies = Vec::with_capacity(2000);
-        for _ in 0..2000 {
-            let client = clients[n % clients.len()];
+    loop {
+        let missing = events.saturating_sub(device.app.chain_size().await?.1);
+        if missing == 0 {
+            break;
+        }
+        let mut bodies = Vec::new();
+        for _ in 0..missing.min(2000) {
+            // Neighbours in the portfolio are not edited one after the other.
+            let client = clients[n * 7919 % clients.len()];
+            bodies.push(if n % ASSESSED == 0 {
+                applicants.assessed(client)?
+            } else {
+                applicants.edited(client)
+            });
             n += 1;
-            let value =
-                format!("3{:02} {:07}", applicants.random.below(51), applicants.random.below(10_000_000));
-            let edit = Edit { value, replaces: Vec::new() };
-            bodies.push(EventBody::ClientEdited { client, edits: [(ClientField::Phone, edit)].into() });
         }
         device.app.capture_many(bodies).await?;
     }
@@ -217,6 +260,10 @@ async fn slow_link(table: &Table, server: &Server) -> Result<(), Failure> {
     let link = link::Link::to(server.address()).await?;
     let device = Device::enrolled(&format!("http://{}", link.address), "luis").await?;
     device.synced().await?;
+    let before = link.carried();
+    device.synced().await?;
+    let bytes = link.carried() - before;
+    table.row("an idle sync on the wire", &format!("{bytes} bytes"), "1,000 bytes");
     let mut applicants = Applicants::new(5)?;
     let clients: Vec<ClientId> = (0..50).map(|_| ClientId(uuid::Uuid::now_v7())).collect();
     let at = vereda_server::clock::now_ms();

@@ -2,7 +2,7 @@
 
 use crate::{Failure, bundle};
 use vereda_domain::client::{ClientField, ClientFields};
-use vereda_domain::event::{Assessment, EventBody};
+use vereda_domain::event::{Assessment, Edit, EventBody};
 use vereda_domain::{AssessmentId, ClientId};
 use vereda_scoring::bundle::Kind;
 use vereda_scoring::{Inputs, Model, Value};
@@ -91,6 +91,10 @@ impl Applicants {
         Ok(Applicants { random: Random(seed), model: Model::load(&bundle()?)? })
     }
 
+    fn phone(&mut self) -> String {
+        format!("3{:02} {:07}", self.random.below(51), self.random.below(10_000_000))
+    }
+
     /// What is taken down of a client.
     pub fn fields(&mut self) -> ClientFields {
         let random = &mut self.random;
@@ -102,7 +106,8 @@ impl Applicants {
             random.of(&FAMILY)
         );
         let document = (10_000_000 + random.below(1_089_999_999)).to_string();
-        let phone = format!("3{:02} {:07}", random.below(51), random.below(10_000_000));
+        let phone = self.phone();
+        let random = &mut self.random;
         [
             (ClientField::Name, name),
             (ClientField::Document, document),
@@ -137,6 +142,12 @@ impl Applicants {
                 (feature.name.clone(), value)
             })
             .collect()
+    }
+
+    /// A new telephone number. What it replaces is looked up where it is captured.
+    pub fn edited(&mut self, client: ClientId) -> EventBody {
+        let edit = Edit { value: self.phone(), replaces: Vec::new() };
+        EventBody::ClientEdited { client, edits: [(ClientField::Phone, edit)].into() }
     }
 
     /// An assessment.

@@ -123,6 +123,19 @@ impl Store {
         Ok(lock(&self.writer).pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?)
     }
 
+    /// See [`crate::App::simulate_room`].
+    #[cfg(any(debug_assertions, feature = "simulation"))]
+    pub(crate) fn limit_growth(&self, pages: Option<u32>) -> Result<()> {
+        let writer = lock(&self.writer);
+        if pages.is_some() {
+            // Room within the file is room, too.
+            writer.execute_batch("VACUUM")?;
+        }
+        let now: u32 = writer.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        let most = pages.map_or(u32::MAX - 1, |more| now.saturating_add(more));
+        Ok(writer.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))?)
+    }
+
     /// Reads one consistent state.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let mut reader = lock(&self.reader);

@@ -35,7 +35,7 @@ const STATEMENTS: usize = 128;
 const GROUP: usize = 64;
 
 /// What a job in the group came to, to be told once the group is committed.
-type Reply = Box<dyn FnOnce(std::result::Result<(), &str>) + Send>;
+type Reply = Box<dyn FnOnce(rusqlite::Result<(), &rusqlite::Error>) + Send>;
 type Job = Box<dyn FnOnce(&Transaction<'_>) -> Reply + Send>;
 
 /// The embedded store.
@@ -150,9 +150,13 @@ impl SqliteStore {
             Box::new(move |committed| {
                 let result = match committed {
                     Ok(()) => done,
-                    Err(why) => {
-                        done.and_then(|_| Err(StoreError::Database { doing, source: why.to_owned().into() }))
-                    }
+                    Err(why) => done.and_then(|_| {
+                        let source = why.to_string().into();
+                        Err(match no_room(why) {
+                            true => StoreError::Full { doing, source },
+                            false => StoreError::Database { doing, source },
+                        })
+                    }),
                 };
                 // Whoever asked may have gone away; the work is done all the same.
                 let _ = answer.send(result);
@@ -193,7 +197,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn database(doing: &'static str, source: rusqlite::Error) -> StoreError {
-    StoreError::Database { doing, source: source.into() }
+    if no_room(&source) {
+        StoreError::Full { doing, source: source.into() }
+    } else {
+        StoreError::Database { doing, source: source.into() }
+    }
+}
+
+/// Whether the disk did not take what was to be written.
+fn no_room(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode;
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::OperationAborted))
 }
 
 fn in_savepoint<T>(
@@ -205,6 +220,8 @@ fn in_savepoint<T>(
     let done = work(transaction);
     match &done {
         Ok(_) => step("RELEASE job")?,
+        // On a full disk SQLite has rolled back the whole group.
+        Err(_) if transaction.is_autocommit() => {}
         Err(_) => step("ROLLBACK TO job; RELEASE job")?,
     }
     done
@@ -216,18 +233,22 @@ fn write_loop(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
         let committed = (|| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             replies.push(first(&transaction));
-            while replies.len() < GROUP {
+            while replies.len() < GROUP && !transaction.is_autocommit() {
                 let Ok(next) = jobs.try_recv() else { break };
                 replies.push(next(&transaction));
+            }
+            if transaction.is_autocommit() {
+                let gone = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
+                let why = "one of the group could not be written, and all were rolled back";
+                return Err(rusqlite::Error::SqliteFailure(gone, Some(why.into())));
             }
             transaction.commit()
         })();
         if let Err(error) = &committed {
             tracing::error!(%error, "a group of writes could not be committed");
         }
-        let why = committed.map_err(|e| e.to_string());
         for reply in replies {
-            reply(why.as_ref().copied().map_err(String::as_str));
+            reply(committed.as_ref().copied());
         }
     }
 }

@@ -1,0 +1,291 @@
+//! Disks that are really full, and file systems that really are read-only.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Device, Server, answers, now};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use vereda_device::{App, AppConfig, KeyStore, WallClock};
+use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
+use vereda_domain::gateway::*;
+
+/// A small file system of its own, in memory. Mounting needs root.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(kib: u32) -> Disk {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let mut disk = Disk(folder);
+        disk.mount(&format!("size={kib}k"), &["-t", "tmpfs", "tmpfs"]);
+        disk
+    }
+
+    fn mount(&mut self, options: &str, what: &[&str]) {
+        let done = Command::new("mount").args(["-o", options]).args(what).arg(&self.0).output().unwrap();
+        assert!(
+            done.status.success(),
+            "a small file system could not be mounted, so this fault cannot be tried: run this as root, in a \
+             container with CAP_SYS_ADMIN ({})",
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
+    }
+
+    fn resize(&mut self, kib: u32) {
+        self.mount(&format!("remount,size={kib}k"), &[]);
+    }
+
+    fn read_only(&mut self, yes: bool) {
+        self.mount(if yes { "remount,ro" } else { "remount,rw" }, &[]);
+    }
+
+    /// Leaves no byte free.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("videos");
+        let mut file = std::fs::File::create(&path).unwrap();
+        for size in [64 * 1024, 4096, 1] {
+            while file.write_all(&vec![7; size]).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+fn open(folder: &Path, keys: &KeyStore) -> App {
+    App::open(AppConfig {
+        data_dir: folder.to_owned(),
+        keystore: keys.clone(),
+        device_name: "small".into(),
+        platform: "linux".into(),
+        version: "0.0.0".into(),
+        clock: WallClock::system(),
+    })
+}
+
+/// Every catalogue has words for this code.
+fn named(code: ErrorCode) {
+    for language in ["es", "en"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/i18n").join(language).join("errors.ftl");
+        let words = std::fs::read_to_string(path).unwrap();
+        for end in ["", "-do", "-short"] {
+            let key = format!("\nerror-{}{end} = ", code.as_str());
+            assert!(words.contains(&key), "{key} is not in {language}");
+        }
+    }
+}
+
+fn client(n: usize) -> CreateClientRequest {
+    CreateClientRequest {
+        fields: [
+            (ClientField::Name, format!("Persona {n}")),
+            (ClientField::Document, format!("{}", 1_000_000 + n)),
+            (ClientField::Phone, format!("300 {}", 1_000_000 + n)),
+            (ClientField::Place, "Vereda El Salado ".repeat(10)),
+        ]
+        .into(),
+        consent: Consent { at: now(), text_version: CONSENT_TEXT_VERSION.into() },
+    }
+}
+
+async fn names(app: &App) -> Vec<String> {
+    let page = PortfolioRequest { limit: 10_000, ..PortfolioRequest::default() };
+    app.portfolio(page).await.unwrap().rows.into_iter().map(|row| row.name).collect()
+}
+
+async fn unlocked(folder: &Path, keys: &KeyStore) -> App {
+    let app = open(folder, keys);
+    unlock(&app).await.unwrap();
+    app
+}
+
+async fn unlock(app: &App) -> Result<Status, GatewayError> {
+    let user = app.status().await.unwrap().users.first().unwrap().id;
+    app.unlock(UnlockRequest { user, pin: common::PIN.into() }).await
+}
+
+/// The files of the app on this disk, by content.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push((path.clone(), std::fs::read(path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_room() {
+    named(ErrorCode::StorageFull);
+    let mut server = Server::start().await;
+    server.publish(common::SCORECARD).await;
+    let disk = Disk::new(6 * 1024);
+    let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
+    let app = open(&disk.0, &keys);
+    app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
+    app.sync_now().await.unwrap();
+    server.stop().await;
+
+    // Work goes on until there is no byte left, and every kind of it is refused by the same name.
+    let mut kept = Vec::new();
+    let mut n = 0;
+    let first = app.create_client(client(n)).await.unwrap();
+    kept.push(first.row.name);
+    let interview = app.start_interview(ClientRequest { client: first.row.id }).await.unwrap().id;
+    let videos = disk.fill();
+    let refused = loop {
+        n += 1;
+        assert!(n < 5000, "it never fills up");
+        match app.create_client(client(n)).await {
+            Ok(view) => kept.push(view.row.name),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.code, ErrorCode::StorageFull, "{refused:?}");
+    let mut answered = Vec::new();
+    for (field, value) in answers() {
+        let saved = app
+            .save_field(SaveFieldRequest {
+                draft: interview,
+                field: field.clone(),
+                value: Some(value.clone()),
+            })
+            .await;
+        match saved {
+            Ok(_) => answered.push((field, value)),
+            Err(error) => assert_eq!(error.code, ErrorCode::StorageFull, "{error:?}"),
+        }
+    }
+    let settings = app.status().await.unwrap().settings;
+    let chosen = Settings { text_percent: 150, ..settings.clone() };
+    let error = app.set_settings(chosen).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::StorageFull, "{error:?}");
+    assert_eq!(app.status().await.unwrap().settings, settings, "what could not be kept is not shown");
+
+    // It is all there to be read, and a restart without room either opens or says why not.
+    kept.sort();
+    let mut seen = names(&app).await;
+    seen.sort();
+    assert_eq!(seen, kept);
+    app.lock().await.unwrap();
+    drop(app);
+    let app = open(&disk.0, &keys);
+    if let Err(error) = unlock(&app).await {
+        assert_eq!(error.code, ErrorCode::StorageFull, "{error:?}");
+    }
+    drop(app);
+
+    // Room again: nothing that was acknowledged is missing, and the rest can be done now.
+    std::fs::remove_file(videos).unwrap();
+    let app = unlocked(&disk.0, &keys).await;
+    let mut seen = names(&app).await;
+    seen.sort();
+    assert_eq!(seen, kept);
+    let open_draft = app.start_interview(ClientRequest { client: first.row.id }).await.unwrap();
+    for (field, value) in &answered {
+        assert_eq!(open_draft.inputs.get(field), Some(value), "{field} was acknowledged");
+    }
+    kept.push(app.create_client(client(n)).await.unwrap().row.name);
+    for (field, value) in answers() {
+        app.save_field(SaveFieldRequest { draft: interview, field, value: Some(value) }).await.unwrap();
+    }
+    app.score(DraftRequest { draft: interview }).await.unwrap();
+    server.start_again().await;
+    let view = app.sync_now().await.unwrap();
+    assert_eq!((view.line.state, view.line.waiting), (SyncState::Idle, 0), "{:?}", view.last_error);
+    let events = kept.len() as u64 + 1;
+    assert_eq!(view.receipt.unwrap().seq, events, "each exactly once");
+    // Another device of hers gets all of it.
+    let other = Device::enrolled(&server, "ana").await;
+    let mut seen = names(&other.app).await;
+    seen.sort();
+    kept.sort();
+    assert_eq!(seen, kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portfolio_that_does_not_fit_arrives_when_there_is_room() {
+    let server = Server::start().await;
+    server.publish(common::SCORECARD).await;
+    let source = Device::enrolled(&server, "ana").await;
+    for n in 0..400 {
+        source.app.create_client(client(n)).await.unwrap();
+    }
+    source.synced().await;
+    let mut disk = Disk::new(1024);
+    let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
+    let app = open(&disk.0, &keys);
+    app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
+    let view = app.sync_now().await.unwrap();
+    assert_eq!(view.line.state, SyncState::Blocked { code: ErrorCode::StorageFull }, "{view:#?}");
+    disk.resize(32 * 1024);
+    let view = app.sync_now().await.unwrap();
+    assert_eq!(view.line.state, SyncState::Idle, "{:?}", view.last_error);
+    assert_eq!(app.portfolio(PortfolioRequest::default()).await.unwrap().total, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_file_system_is_named_nothing_is_touched_and_work_goes_on_when_it_is_writable() {
+    named(ErrorCode::StorageReadOnly);
+    let server = Server::start().await;
+    server.publish(common::SCORECARD).await;
+    let mut disk = Disk::new(16 * 1024);
+    let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
+    let app = open(&disk.0, &keys);
+    app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
+    app.sync_now().await.unwrap();
+    for n in 0..3 {
+        app.create_client(client(n)).await.unwrap();
+    }
+    app.lock().await.unwrap();
+    drop(app);
+    let before = names(&unlocked(&disk.0, &keys).await).await;
+    until_released(&mut disk);
+    let held = files(&disk.0);
+
+    let app = open(&disk.0, &keys);
+    let error = unlock(&app).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::StorageReadOnly, "{error:?}");
+    let error = app.enrol(common::enrol(&server.url(), "luis")).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::StorageReadOnly, "{error:?}");
+    drop(app);
+    assert!(files(&disk.0) == held, "something was written");
+
+    disk.read_only(false);
+    let app = unlocked(&disk.0, &keys).await;
+    assert_eq!(names(&app).await, before);
+    app.create_client(client(3)).await.unwrap();
+    let view = app.sync_now().await.unwrap();
+    assert_eq!((view.line.state, view.line.waiting), (SyncState::Idle, 0), "{:?}", view.last_error);
+    assert_eq!(view.receipt.unwrap().seq, 4);
+}
+
+/// Read-only as soon as the last file that is open for writing is closed.
+fn until_released(disk: &mut Disk) {
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0).output().unwrap();
+        if done.status.success() {
+            return;
+        }
+        if std::time::Instant::now() > patience {
+            disk.read_only(true);
+        }
+        std::thread::yield_now();
+    }
+}
