@@ -48,7 +48,8 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         if !bare || name == header::STRICT_TRANSPORT_SECURITY {
-            headers.insert(name, value);
+            // Unless a page says what it needs.
+            headers.entry(name).or_insert(value);
         }
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

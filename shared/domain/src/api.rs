@@ -44,6 +44,7 @@ use vereda_scoring::{FieldError, Inputs, ModelRef, Reason};
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Captures and scores; sees their own portfolio.
@@ -81,6 +82,7 @@ impl Role {
 
 /// A sign-in with name and password.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// The user's name.
@@ -100,18 +102,29 @@ impl std::fmt::Debug for SignIn {
 
 /// A machine that enrols.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeviceInfo {
     /// Made by the device.
     pub id: DeviceId,
     /// What people call it, such as the host's name.
+    #[cfg_attr(
+        feature = "schema",
+        schema(
+            min_length = 1,
+            max_length = 100,
+            pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+        )
+    )]
     pub name: String,
     /// `android`, `ios`, `linux`, `macos` or `windows`.
+    #[cfg_attr(feature = "schema", schema(pattern = "^(android|ios|linux|macos|windows)$"))]
     pub platform: String,
 }
 
 /// A refresh token, to be exchanged or given up.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// Opaque.
@@ -126,6 +139,7 @@ impl std::fmt::Debug for Refresh {
 
 /// A session as the client holds it.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Session {
     /// JWT, EdDSA.
     pub access_token: String,
@@ -154,6 +168,7 @@ impl std::fmt::Debug for Session {
 
 /// Who signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UserInfo {
     /// Their id.
     pub id: UserId,
@@ -169,6 +184,7 @@ pub struct UserInfo {
 
 /// A branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BranchInfo {
     /// Its id.
     pub id: BranchId,
@@ -178,6 +194,7 @@ pub struct BranchInfo {
 
 /// Somebody of the same branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Colleague {
     /// Their id.
     pub id: UserId,
@@ -189,6 +206,7 @@ pub struct Colleague {
 
 /// What tells a Vereda server from any other machine that answers HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ServerInfo {
     /// Always `vereda-server`.
     pub product: String,
@@ -207,9 +225,11 @@ pub const PROTOCOL: u32 = 1;
 
 /// Events past the server's high-water mark, in the order of the chain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Push {
     /// Each is the exact text that the device hashed.
+    #[cfg_attr(feature = "schema", schema(max_items = 2000, value_type = Vec<crate::schema::EventText>))]
     pub events: Vec<Box<RawValue>>,
     /// The device's clock when it sent this, to measure its drift.
     pub device_ms: Millis,
@@ -225,6 +245,7 @@ pub const MAX_PULL_CHANGES: u32 = 10_000;
 /// What became of a push. A gap or a wrong predecessor hash is refused as a whole with a
 /// [`Problem`] whose code is `chain_gap` and whose `resume` says where to go on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pushed {
     /// One for each event, in order.
     pub results: Vec<EventResult>,
@@ -234,6 +255,7 @@ pub struct Pushed {
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EventResult {
     /// Which.
     pub seq: u64,
@@ -244,6 +266,7 @@ pub struct EventResult {
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum EventOutcome {
     /// Stored and applied, now or earlier.
@@ -259,6 +282,7 @@ pub enum EventOutcome {
 
 /// An event that is quarantined now. Its content stays with those who may see the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Quarantined {
     /// In whose chain.
     pub device: DeviceId,
@@ -278,6 +302,7 @@ pub struct Quarantined {
 
 /// What the server has, for a device that asks whether anything is new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SyncStatus {
     /// The end of the device's chain.
     pub head: ChainHead,
@@ -294,6 +319,7 @@ pub const SERVER_MS: &str = "vereda-ms";
 
 /// A device as the server knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Device {
     /// Its id.
     pub id: DeviceId,
@@ -319,6 +345,7 @@ pub struct Device {
 
 /// Why an event is stored but not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum QuarantineReason {
     /// Of a kind that this server does not know.
@@ -337,6 +364,7 @@ pub enum QuarantineReason {
 
 /// Proof of what the server holds durably of a device's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// Whose chain.
     pub device: DeviceId,
@@ -350,6 +378,7 @@ pub struct Receipt {
 
 /// Records that changed past a cursor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pulled {
     /// In the order in which they changed.
     pub changes: Vec<Change>,
@@ -363,6 +392,7 @@ pub struct Pulled {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "change", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant)]
 pub enum Change {
@@ -380,6 +410,7 @@ pub enum Change {
 
 /// One published version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ModelManifest {
     /// The bundle's id.
     pub id: String,
@@ -397,17 +428,24 @@ pub struct ModelManifest {
 
 /// A request for a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Predict {
     /// By feature name.
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, crate::schema::Answer>))]
     pub features: Inputs,
     /// The caller's name for the client, up to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")
+    )]
     pub client_ref: Option<String>,
 }
 
 /// A score, stored in the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Prediction {
     /// Its id in the history.
     pub id: AssessmentId,
@@ -453,6 +491,7 @@ pub struct HistoryQuery {
 
 /// One page of the history, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HistoryPage {
     /// The entries.
     pub entries: Vec<HistoryEntry>,
@@ -462,6 +501,7 @@ pub struct HistoryPage {
 
 /// One score in the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HistoryEntry {
     /// Its id.
     pub id: AssessmentId,
@@ -478,6 +518,7 @@ pub struct HistoryEntry {
     /// By which model.
     pub model: ModelRef,
     /// What was answered.
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, crate::schema::Answer>))]
     pub inputs: Inputs,
     /// Log-odds.
     pub margin: f64,
@@ -503,6 +544,7 @@ pub struct HistoryEntry {
 
 /// Where a score came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// An officer's device.
@@ -513,6 +555,7 @@ pub enum Source {
 
 /// A refusal: RFC 9457, `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `about:blank` or a page about this code.
     #[serde(rename = "type")]
@@ -541,6 +584,7 @@ pub struct Problem {
 /// Why a request is refused. A code that this version does not know reads as
 /// [`ProblemCode::Unknown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
     /// The request cannot be read.
