@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 use vereda_domain::api::{
-    HistoryEntry, HistoryPage, ModelManifest, PRODUCT, Prediction, ProblemCode, Role, ServerInfo, Source,
+    HistoryEntry, HistoryPage, ModelManifest, PRODUCT, Prediction, ProblemCode, ServerInfo, Source,
 };
 use vereda_domain::event::EventBody;
 use vereda_scoring::{FieldProblem, Model};

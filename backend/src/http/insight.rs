@@ -1,7 +1,6 @@
 //! How a model does in use: performance, drift and overrides.
 
 use super::Shared;
-use super::body::{field_error, one_of};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query, month};
@@ -97,9 +96,6 @@ pub async fn drift(
     })?;
     let day = |param| query.read(param, |text| parse_time(text).map(day_number));
     let (from, to) = (day(&FROM_DAY)?.unwrap_or(i64::MIN), day(&TO_DAY)?.unwrap_or(i64::MAX));
-    if from >= to {
-        return Err(field_error("to", one_of(&["a day after `from`"])));
-    }
     let model = model(&app, &version).await?;
     Ok(Json(app.insight.drift(&model, window.unwrap_or(Window::Month), (from, to)).await?))
 }

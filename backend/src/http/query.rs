@@ -77,7 +77,7 @@ impl Param {
                     }
                 }
             }
-            Form::Count if !digits(text) || text.parse::<u64>().is_err() => refuse(&["a number"]),
+            Form::Count if !digits(text) || text.parse::<i64>().is_err() => refuse(&["a number"]),
             Form::OneOf(options) if !options.contains(&text) => refuse(options),
             Form::Text(max)
                 if !(1..=max).contains(&text.chars().count()) || text.chars().any(char::is_control) =>
@@ -104,7 +104,7 @@ impl Param {
         match self.form {
             Form::Uuid => text().format(Some(SchemaFormat::Custom("uuid".into()))),
             Form::Number { min, max } => whole().minimum(Some(min)).maximum(Some(max)),
-            Form::Count => whole().minimum(Some(0)),
+            Form::Count => whole().minimum(Some(0)).maximum(Some(i64::MAX)),
             Form::OneOf(options) => text().enum_values(Some(options.iter().copied())),
             Form::Text(max) => {
                 text().min_length(Some(1)).max_length(Some(max)).pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]+$"))
@@ -184,5 +184,48 @@ impl Query {
     /// A parameter whose type reads itself: an id, a number.
     pub fn parsed<T: FromStr>(&self, param: &Param) -> ApiResult<Option<T>> {
         self.read(param, |text| text.parse().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_parameter_may_be_is_what_its_schema_says() {
+        let cases: [(Form, &[&str], &[&str]); 9] = [
+            (Form::Uuid, &["01a20882-1729-73bb-80b2-b5eb6a5e30a6"], &["", "x", "01a20882-1729"]),
+            (
+                Form::Number { min: 1, max: 500 },
+                &["1", "500"],
+                &["", "0", "501", "+5", "1.0", "-1", "99999999999"],
+            ),
+            // One more than what the database counts to.
+            (Form::Count, &["0", "9223372036854775807"], &["", "9223372036854775808", "-1", "+1", "x"]),
+            (Form::OneOf(&["csv", "parquet"]), &["csv"], &["", "CSV", "csv "]),
+            (Form::Text(3), &["a", "ñññ"], &["", "abcd", "a\n", "a\u{85}"]),
+            (Form::Time, &["2026-11-23T00:00:00Z", "-5", "1790000000000"], &["", "2026-11-23", "yesterday"]),
+            (
+                Form::Month,
+                &["2026-11", "1970-01"],
+                &["", "2026-13", "2026-1", "1969-12", "+026-11", "2026-+1"],
+            ),
+            (
+                Form::Cursor,
+                &["0000000000000000000000000000000000000000000000ff"],
+                &["", "ff", "00000000000000000000000000000000000000000000000g", "ññññññññññññññññññññññññ"],
+            ),
+            (Form::Digest, &["", "ac383f72"], &["AC", "g"]),
+        ];
+        for (form, right, wrong) in cases {
+            let param = Param::new("p", form, "");
+            for text in right {
+                assert!(param.check(text).is_ok(), "{form:?} {text:?}");
+            }
+            for text in wrong {
+                let error = param.check(text).unwrap_err();
+                assert_eq!(error.field_errors()[0].field, "p", "{form:?} {text:?}");
+            }
+        }
     }
 }

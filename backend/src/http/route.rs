@@ -2,6 +2,7 @@
 //! it answers. The router, the guard and the description of the API are all made from this.
 
 use super::query::{Param, Takes};
+use super::rows::NDJSON;
 use super::{Shared, problem::PROBLEM_JSON};
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
@@ -12,8 +13,8 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn};
-use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Type};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -77,6 +78,7 @@ pub struct Route {
     params: Vec<Param>,
     handler: MethodRouter<Shared>,
     operation: OperationBuilder,
+    body: RequestBody,
     answers: BTreeMap<u16, Response>,
     refuses: Vec<u16>,
     schemas: Schemas,
@@ -106,6 +108,7 @@ impl Route {
             params,
             handler,
             operation,
+            body: RequestBodyBuilder::new().required(Some(Required::True)).build(),
             answers: BTreeMap::new(),
             refuses,
             schemas: Schemas::new(),
@@ -160,19 +163,23 @@ impl Route {
     }
 
     /// A body of JSON, of so many bytes at most.
-    pub fn takes<T: ToSchema>(self, limit: usize) -> Route {
-        self.takes_as::<T>(limit, &[JSON])
+    pub fn takes<T: ToSchema>(mut self, limit: usize) -> Route {
+        let schema = self.schema::<T>();
+        self.body.content.insert(JSON.into(), Content::new(Some(schema)));
+        self.body_limit = limit;
+        self.refuses.extend([400, 413, 415, 422]);
+        self
     }
 
-    /// A body of these media types, of so many bytes at most; of rows, each row is such a value.
-    pub fn takes_as<T: ToSchema>(mut self, limit: usize, media: &[&str]) -> Route {
-        let schema = self.schema::<T>();
-        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
-        for media in media {
-            body = body.content(*media, Content::new(Some(schema.clone())));
+    /// A body of any number of rows, each such a value, with an example for each form of them.
+    pub fn takes_rows<T: ToSchema>(mut self, ndjson: &str, csv: &str) -> Route {
+        self.schema::<T>();
+        let what = format!("Rows, each a `{}`.", T::name());
+        for (media, example) in [(NDJSON, ndjson), ("text/csv", csv)] {
+            let schema = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(&what));
+            let content = ContentBuilder::new().schema(Some(schema)).example(Some(example.into()));
+            self.body.content.insert(media.into(), content.build());
         }
-        self.operation = self.operation.request_body(Some(body.build()));
-        self.body_limit = limit;
         self.refuses.extend([400, 413, 415, 422]);
         self
     }
@@ -189,12 +196,13 @@ impl Route {
         self.answer(200, answer(what).content(JSON, Content::new(Some(schema))))
     }
 
-    /// An answer of lines of JSON, each one of these two.
+    /// An answer of lines of JSON, each one of these two; they are described as the list of them.
     pub fn streams<T: ToSchema, U: ToSchema>(mut self, what: &str) -> Route {
         let line = OneOfBuilder::new().item(self.schema::<T>()).item(self.schema::<U>());
         // Beside the answer to a single value, if there is one.
         let response = self.answers.entry(200).or_insert_with(|| answer(what).build());
-        response.content.insert(super::rows::NDJSON.into(), Content::new(Some(line)));
+        let lines = ArrayBuilder::new().items(line);
+        response.content.insert(NDJSON.into(), Content::new(Some(lines)));
         self
     }
 
@@ -261,6 +269,9 @@ impl Route {
         match self.access {
             Access::Public => operation = operation.securities(Some(Vec::<SecurityRequirement>::new())),
             Access::Roles(_) | Access::Escrow(_) => refuses.extend([401, 403]),
+        }
+        if !self.body.content.is_empty() {
+            operation = operation.request_body(Some(self.body));
         }
         for (status, response) in self.answers {
             operation = operation.response(status.to_string(), response);

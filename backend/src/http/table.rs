@@ -4,7 +4,6 @@
 
 use super::route::Reach::{All, Any, Branch, Home, Own};
 use super::route::{Access, Route, Who};
-use super::rows::NDJSON;
 use super::{auth, devices, export, history, insight, models, outcomes, predict, query, status, sync};
 use super::{docs, openapi};
 use crate::config::Config;
@@ -45,6 +44,20 @@ const FIELD: Who = &[(Role::Officer, Own), (Role::Manager, Branch)];
 const VERSION: Param = Param::new("version", Form::Number { min: 0, max: u32::MAX }, "A model's version.");
 const ID: Param = Param::new("id", Form::Uuid, "Its id.");
 const FILE: Param = Param::new("file", Form::OneOf(docs::FILES), "A file of the page.");
+
+const PREDICT_NDJSON: &str = concat!(
+    r#"{"features":{"amount":800,"term_months":60,"price":846,"job":"freelance","seniority_years":9,"income":129,"#,
+    r#""home":"rent","expenses":73,"assets":0,"debt":0,"records":false},"client_ref":"solicitud-77"}"#,
+    "\n"
+);
+const PREDICT_CSV: &str = "client_ref,amount,term_months,price,job,seniority_years,income,home,expenses,assets,debt,records\n\
+    solicitud-77,800,60,846,freelance,9,129,rent,73,0,0,false\n";
+const OUTCOME_NDJSON: &str = concat!(
+    r#"{"client_ref":"solicitud-77","defaulted":true,"observed_on":"2026-11-23","horizon_months":12}"#,
+    "\n"
+);
+const OUTCOME_CSV: &str =
+    "client_ref,defaulted,observed_on,horizon_months\nsolicitud-77,true,2026-11-23,12\n";
 
 /// Every route.
 pub fn routes(config: &Config) -> Vec<Route> {
@@ -192,7 +205,6 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .takes::<Predict>(small)
             .gives::<Prediction>(200, "The score.")
             .refuses(&[404]),
-        // Rows are bounded one by one, not the whole of them.
         Route::post("/api/predict/batch", Roles(SYSTEMS), predict::batch)
             .about(
                 "predict_batch",
@@ -200,7 +212,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
                 "Any number of rows, each at most 64 KiB, answered in order as soon as each is stored. A CSV's header \
                  names the features and perhaps `client_ref`. A stream without `done` broke off.",
             )
-            .takes_as::<Predict>(small, &[NDJSON, "text/csv"])
+            .takes_rows::<Predict>(PREDICT_NDJSON, PREDICT_CSV)
             .streams::<PredictedRow, RowsDone>("A line for each row, and `done` at the end.")
             .refuses(&[404]),
         Route::post("/api/outcomes", Roles(REPORTERS), outcomes::take)
@@ -209,7 +221,8 @@ pub fn routes(config: &Config) -> Vec<Route> {
                 "Report what came of scores",
                 "One as JSON, or any number of rows. The first outcome of a score and horizon is kept.",
             )
-            .takes_as::<ObservedOutcome>(small, &["application/json", NDJSON, "text/csv"])
+            .takes::<ObservedOutcome>(small)
+            .takes_rows::<ObservedOutcome>(OUTCOME_NDJSON, OUTCOME_CSV)
             .gives::<OutcomeTaken>(200, "What was done; for rows a line for each, and `done` at the end.")
             .streams::<RowResult<OutcomeTaken>, RowsDone>("")
             .refuses(&[409]),

@@ -1,11 +1,14 @@
 //! How the types that write themselves down by hand look as JSON Schema.
 
+use crate::api::{RowError, RowResult};
 use crate::event::Hash;
 use crate::hlc::Hlc;
 use crate::ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, UserId};
 use crate::record::{Register, Write};
 use std::borrow::Cow;
-use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, AllOfBuilder, KnownFormat, OneOfBuilder, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::{Object, ObjectBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -58,11 +61,11 @@ fn event() -> ObjectBuilder {
     let millis = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
+    // Numbers count from 1; what the body is, is judged event by event.
     let seq = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .minimum(Some(0));
-    let body = ObjectBuilder::new().schema_type(Type::Object).property("type", text()).required("type");
+        .minimum(Some(1));
     let of = |name: &str| Ref::from_schema_name(name);
     ObjectBuilder::new()
         .schema_type(Type::Object)
@@ -74,7 +77,12 @@ fn event() -> ObjectBuilder {
         .property("at", millis)
         .property("actor", of("UserId"))
         .property("branch", of("BranchId"))
-        .property("body", body.additional_properties(Some(AdditionalProperties::FreeForm(true))))
+        .property(
+            "body",
+            ObjectBuilder::new()
+                .schema_type(SchemaType::AnyValue)
+                .description(Some("What happened, by `type`.")),
+        )
         .required("device")
         .required("seq")
         .required("prev")
@@ -82,7 +90,27 @@ fn event() -> ObjectBuilder {
         .required("at")
         .required("actor")
         .required("branch")
-        .required("body")
+}
+
+impl<T: ToSchema> PartialSchema for RowResult<T> {
+    fn schema() -> RefOr<Schema> {
+        let row =
+            || ObjectBuilder::new().schema_type(Type::Object).property("row", u64::schema()).required("row");
+        let taken = AllOfBuilder::new().item(row()).item(Ref::from_schema_name(T::name()));
+        let refused = row().property("error", Ref::from_schema_name(RowError::name())).required("error");
+        let what = "What became of a row: `row` is its number, from 1.";
+        OneOfBuilder::new().item(taken).item(refused).description(Some(what)).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for RowResult<T> {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        for (name, schema) in [(T::name(), T::schema()), (RowError::name(), RowError::schema())] {
+            schemas.push((name.into_owned(), schema));
+        }
+        T::schemas(schemas);
+        RowError::schemas(schemas);
+    }
 }
 
 impl PartialSchema for Register {

@@ -58,7 +58,6 @@ pub enum OutcomeResult {
 /// One line of the answer to a stream of rows: `row` and either what became of it or `error`; the
 /// last line is `done`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RowResult<T> {
     /// Its number in the request, from 1; a CSV's header is not counted.
     pub row: u64,
