@@ -48,6 +48,8 @@ commands! {
         duplicates: FindDuplicates,
         create_client: CreateClient,
         edit_client: EditClient,
+        attach: Attach,
+        file: GetFile,
         start_interview: StartInterview,
         draft: GetDraft,
         save_field: SaveField,

@@ -232,12 +232,12 @@ async fn the_history_filters_and_pages() {
     // Pages by key: complete, without repetition, newest first, whatever is added meanwhile.
     let (mut seen, mut after, mut sizes) = (Vec::new(), String::new(), Vec::new());
     loop {
-        let one = page(&format!("limit=10&after={after}")).await;
+        let one = page(&format!("limit=10{after}")).await;
         sizes.push(one.entries.len());
         seen.extend(one.entries.iter().map(|e| e.id));
         service.post("/api/predict", &json!({"features": inputs(), "client_ref": "later"})).await;
         match one.next {
-            Some(next) => after = next,
+            Some(next) => after = format!("&after={next}"),
             None => break,
         }
     }

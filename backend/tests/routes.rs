@@ -12,10 +12,13 @@ use std::io::Read;
 use uuid::Uuid;
 use vereda_domain::BranchId;
 use vereda_domain::api::{Prediction, ProblemCode};
-use vereda_domain::event::EventBody;
+use vereda_domain::attachment::{Attachment, FileInfo, MediaType};
+use vereda_domain::event::{EventBody, Hash};
 use vereda_server::Config;
 use vereda_server::clock::{now_ms, rfc3339};
 use vereda_server::http::document;
+
+const BYTES: &str = "application/octet-stream";
 
 /// One method of one path.
 struct Operation {
@@ -58,7 +61,10 @@ impl Operation {
 
     /// Whether a request can name something that belongs to a branch.
     fn names_something(&self) -> bool {
-        self.path.contains("{id}") || self.takes("branch") || self.json["operationId"] == "report_outcomes"
+        self.path.contains("{id}")
+            || self.path.contains("{client}")
+            || self.takes("branch")
+            || self.json["operationId"] == "report_outcomes"
     }
 
     async fn send(&self, caller: &Caller<'_>, what: Option<&Portfolio>) -> Response {
@@ -67,14 +73,19 @@ impl Operation {
             path = match &self.path {
                 of if of.starts_with("/api/history/") => path.replace("{id}", &what.assessment),
                 of if of.starts_with("/api/devices/") => path.replace("{id}", &what.device),
-                _ => path,
+                _ => path.replace("{client}", &what.client).replace("{sha256}", &what.sha256),
             };
             if self.takes("branch") {
                 path = format!("{path}?branch={}", what.branch);
             }
         }
-        path = path.replace("{id}", &Uuid::nil().to_string());
+        let nothing = Uuid::nil().to_string();
+        path = path.replace("{id}", &nothing).replace("{client}", &nothing);
+        path = path.replace("{sha256}", &Hash::ZERO.to_string());
         assert!(!path.contains('{'), "say here what the parameters of {} stand for", self.path);
+        if self.takes("from") && self.method == Method::POST {
+            path = format!("{path}?from=0");
+        }
         if self.takes("format") {
             path = format!("{path}{}format=csv", if path.contains('?') { '&' } else { '?' });
         }
@@ -86,7 +97,12 @@ impl Operation {
             }),
             _ => json!({}),
         };
-        let media = if self.path.ends_with("/batch") { "application/x-ndjson" } else { "application/json" };
+        let taken = self.json["requestBody"]["content"].as_object();
+        let media = match taken {
+            Some(content) if content.contains_key(BYTES) => BYTES,
+            Some(content) if !content.contains_key("application/json") => "application/x-ndjson",
+            _ => "application/json",
+        };
         let mut request = caller.request(self.method.clone(), &path);
         if self.method == Method::POST {
             request = request.header("content-type", media).body(body.to_string());
@@ -100,6 +116,8 @@ struct Portfolio {
     owner: &'static str,
     branch: String,
     device: String,
+    client: String,
+    sha256: String,
     assessment: String,
     /// What answers that show any of it hold.
     marks: BTreeSet<String>,
@@ -111,14 +129,26 @@ impl Portfolio {
         let client = new_client();
         let scored = assessment(client);
         let (id, secret) = (scored.id.to_string(), format!("Nadie-{owner}-Nadie"));
-        let events = [captured(client, &secret), EventBody::Assessed(Box::new(scored))];
+        let photo = format!("foto-{owner}-foto");
+        let sha256 = Hash::of(photo.as_bytes());
+        let bytes = photo.len() as u64;
+        let file = FileInfo { sha256, bytes, media: MediaType::Jpeg, width: 1, height: 1 };
+        let attached = EventBody::Attached { client, attachment: Attachment::Document(file) };
+        let events = [captured(client, &secret), EventBody::Assessed(Box::new(scored)), attached];
         let events = events.map(|body| device.event(body));
         assert!(stored(&device.push(&events.each_ref()).await));
         let unknown = device.raw(json!({"type": "from_the_future"}));
         assert_eq!(device.send(&[&unknown]).await.status(), 200);
+        let (client, sha256) = (client.to_string(), sha256.to_string());
+        let path = format!("/api/clients/{client}/files/{sha256}?from=0");
+        let request = device.caller.request(Method::POST, &path).header("content-type", BYTES);
+        assert_eq!(request.body(photo.clone()).send().await.unwrap().status(), 200);
         let (branch, device) = (branch.to_string(), device.id.to_string());
-        let marks = [client.to_string(), id.clone(), secret, device.clone(), branch.clone()].into();
-        Portfolio { owner, branch, device, assessment: id, marks }
+        let marks = [&client, &sha256, &id, &secret, &photo, &device, &branch]
+            .map(String::clone)
+            .into_iter()
+            .collect();
+        Portfolio { owner, branch, device, client, sha256, assessment: id, marks }
     }
 
     async fn of_system(server: &Server, owner: &'static str, branch: Option<BranchId>) -> Portfolio {
@@ -130,7 +160,8 @@ impl Portfolio {
         let (nobody, mut marks) = (Uuid::now_v7().to_string(), BTreeSet::from([id.clone(), name]));
         marks.extend(branch.map(|branch| branch.to_string()));
         let branch = branch.map_or(nobody.clone(), |branch| branch.to_string());
-        Portfolio { owner, branch, device: nobody, assessment: id, marks }
+        let (client, sha256) = (nobody.clone(), Hash::ZERO.to_string());
+        Portfolio { owner, branch, device: nobody, client, sha256, assessment: id, marks }
     }
 }
 
@@ -155,7 +186,11 @@ impl Tester<'_> {
 
     /// Whether what is named to an operation is found.
     fn finds(&self, operation: &Operation, reach: &str, what: &Portfolio) -> bool {
-        let named = if operation.path.contains("/devices/") { &what.device } else { &what.assessment };
+        let named = match &operation.path {
+            path if path.contains("/devices/") => &what.device,
+            path if path.contains("{client}") => &what.client,
+            _ => &what.assessment,
+        };
         let exists = what.marks.contains(named);
         if operation.takes("branch") {
             // One may search in one's own branch, whatever one then sees there.
@@ -252,7 +287,13 @@ async fn every_route_answers_every_role_for_the_own_and_another_branch_as_descri
         }
     }
     for operation in &operations {
-        let path = operation.path.replace("{version}", "1").replace("{id}", "x").replace("{file}", "x");
+        let path = operation
+            .path
+            .replace("{version}", "1")
+            .replace("{id}", "x")
+            .replace("{file}", "x")
+            .replace("{client}", "x")
+            .replace("{sha256}", "x");
         for other in [Method::PUT, Method::DELETE, Method::PATCH] {
             let response = server.http.request(other, server.url(&path)).send().await.unwrap();
             assert!(response.headers().contains_key("allow"));

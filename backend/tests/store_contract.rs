@@ -105,6 +105,7 @@ async fn contract(store: Arc<dyn Store>) {
     chains(&store, &world).await;
     waiting(&store, &world).await;
     portfolios(&store, &world).await;
+    files(&store, &world).await;
     concurrent_appends(&store, &world).await;
     models(&store).await;
     history(&store, &world).await;
@@ -320,7 +321,7 @@ async fn chains(store: &Arc<dyn Store>, world: &World) {
     let stolen = push_of(&world.officer, &world.other, &south, &second);
     assert!(store.append(stolen).await.is_err());
     assert_eq!(store.head(device).await.unwrap(), after.head);
-    let pull = |branch: BranchId, cursor| PullQuery { branch, owner: None, cursor, limit: 10 };
+    let pull = |branch: BranchId, cursor| PullQuery { branch, owner: None, cursor, limit: 10, count: false };
     let page = store.pull(pull(world.branch.id, 0)).await.unwrap();
     assert_eq!((page.changes.len(), page.more, page.cursor), (1, false, after.branch_seq));
     assert!(store.pull(pull(world.branch.id, page.cursor)).await.unwrap().changes.is_empty());
@@ -374,8 +375,13 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
     let event = captured(&world.officer, &world.branch, device, ChainHead::EMPTY, client);
     store.append(push_of(&world.officer, &world.branch, &before, &event)).await.unwrap();
     let pull = async |owner: UserId| {
-        let query =
-            PullQuery { branch: world.branch.id, owner: Some(owner), cursor: before.branch_seq, limit: 50 };
+        let query = PullQuery {
+            branch: world.branch.id,
+            owner: Some(owner),
+            cursor: before.branch_seq,
+            limit: 50,
+            count: false,
+        };
         read(store.pull(query).await.unwrap().changes)
     };
     assert!(matches!(pull(world.officer.id).await[..], [Change::State { .. }]));
@@ -396,12 +402,48 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
     }
 }
 
+/// Pieces are added where the file ends, once, until it is whole.
+async fn files(store: &Arc<dyn Store>, world: &World) {
+    let device = enrol(store, &world.officer, 90).await;
+    let client = ClientId(Uuid::from_u128(9_000));
+    assert!(store.client(client).await.unwrap().is_none());
+    let now = snapshot(store, &world.branch, device, &[]).await;
+    let event = captured(&world.officer, &world.branch, device, now.head, client);
+    let push = push_of(&world.officer, &world.branch, &now, &event);
+    assert_eq!(store.append(push).await.unwrap(), Appended::Done);
+    assert_eq!(store.client(client).await.unwrap().unwrap().officer, world.officer.id);
+
+    let file = FileKey { client, sha256: Hash::of(b"abcdef") };
+    let other = FileKey { client: ClientId(Uuid::from_u128(9_001)), ..file };
+    let at = |received| FileState { received, whole: false };
+    assert_eq!(store.file(file).await.unwrap(), at(0));
+    assert_eq!(store.add_piece(file, 3, b"def".to_vec()).await.unwrap(), at(0));
+    assert_eq!(store.add_piece(file, 0, b"abc".to_vec()).await.unwrap(), at(3));
+    assert_eq!(store.add_piece(file, 0, b"xyz".to_vec()).await.unwrap(), at(3));
+    let (one, two) =
+        tokio::join!(store.add_piece(file, 3, b"def".to_vec()), store.add_piece(file, 3, b"def".to_vec()));
+    assert_eq!((one.unwrap(), two.unwrap()), (at(6), at(6)));
+    assert_eq!(store.file_bytes(file).await.unwrap(), b"abcdef");
+    assert_eq!(store.file_bytes(other).await.unwrap(), b"");
+    // Thrown away, sent again, found whole: then it stays.
+    store.settle_file(file, None).await.unwrap();
+    assert_eq!((store.file(file).await.unwrap(), store.file_bytes(file).await.unwrap()), (at(0), Vec::new()));
+    store.add_piece(file, 0, b"abcdef".to_vec()).await.unwrap();
+    store.settle_file(file, Some(7)).await.unwrap();
+    let whole = FileState { received: 6, whole: true };
+    store.settle_file(file, None).await.unwrap();
+    assert_eq!(store.file(file).await.unwrap(), whole);
+    assert_eq!(store.add_piece(file, 6, b"more".to_vec()).await.unwrap(), whole);
+    assert_eq!(store.file_bytes(file).await.unwrap(), b"abcdef");
+}
+
 /// 64 writers and 64 readers of one branch: nobody ever skips a change, and nothing is written twice.
 async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     const WRITERS: u8 = 64;
     const READERS: usize = 64;
     const EACH: usize = 4;
-    let query = |cursor, limit| PullQuery { branch: world.branch.id, owner: None, cursor, limit };
+    let query =
+        |cursor, limit| PullQuery { branch: world.branch.id, owner: None, cursor, limit, count: false };
     let before = all_clients(store.pull(query(0, 1000)).await.unwrap().changes);
     let mut writers = Vec::new();
     for n in 0..WRITERS {
@@ -431,7 +473,8 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
                 // Asked before the page: what was written by then must be in the pages that follow.
                 let last = stop.load(std::sync::atomic::Ordering::SeqCst);
                 let limit = 1 + u32::try_from(n % 9).unwrap();
-                let page = store.pull(PullQuery { branch, owner: None, cursor, limit }).await.unwrap();
+                let page =
+                    store.pull(PullQuery { branch, owner: None, cursor, limit, count: false }).await.unwrap();
                 assert!(page.cursor >= cursor);
                 cursor = page.cursor;
                 seen.extend(all_clients(page.changes));
@@ -450,6 +493,9 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     for reader in readers {
         assert_eq!(reader.await.unwrap(), all);
     }
+    let first = store.pull(PullQuery { count: true, ..query(0, 10) }).await.unwrap();
+    let page = store.pull(query(first.cursor, 1000)).await.unwrap();
+    assert_eq!((first.remaining, page.remaining), (Some(page.changes.len() as u64), None));
     let rows = read(store.pull(query(0, 1000)).await.unwrap().changes);
     let clients =
         rows.iter().filter(|row| matches!(row, Change::State { record: Record::Client(_) })).count();

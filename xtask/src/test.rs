@@ -30,8 +30,8 @@ pub fn run() -> Result<()> {
     // By name and not by package: a package alone is compiled with fewer features, and thus anew. The
     // device's tests of the same names go along.
     let again = [
-        ("postgres", &["api", "auth", "insight", "judgement", "limits", "routes", "sync"][..]),
-        ("replicas", &["api", "insight", "judgement", "routes", "sync"][..]),
+        ("postgres", &["api", "auth", "files", "insight", "judgement", "limits", "routes", "sync"][..]),
+        ("replicas", &["api", "files", "insight", "judgement", "routes", "sync"][..]),
     ];
     let mut status = whole;
     for (store, names) in again {

@@ -7,7 +7,9 @@ use std::error::Error;
 use std::io::Write;
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
-use vereda_domain::gateway::{CreateClientRequest, GatewayError, UnlockRequest};
+use vereda_domain::gateway::{
+    AttachRequest, CreateClientRequest, GatewayError, NewAttachment, UnlockRequest,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -28,19 +30,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|error| error.message.into())
 }
 
+/// Says what is durable; `false` when nobody listens any more: the test has gone, and so may this.
+fn say(what: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{what}").and_then(|()| out.flush()).is_ok()
+}
+
 async fn work(app: &App, unlock: UnlockRequest, first: u32) -> Result<(), GatewayError> {
     app.unlock(unlock).await?;
     for n in first.. {
         let fields =
             [(ClientField::Name, format!("Persona {n}")), (ClientField::Document, format!("5{n:07}"))];
         let consent = Consent { at: 0, text_version: CONSENT_TEXT_VERSION.into() };
-        app.create_client(CreateClientRequest { fields: fields.into(), consent }).await?;
-        let mut out = std::io::stdout().lock();
-        // A closed pipe means that the test has gone, and so may this.
-        if writeln!(out, "{n}").and_then(|()| out.flush()).is_err() {
+        let client = app.create_client(CreateClientRequest { fields: fields.into(), consent }).await?.row.id;
+        if !say(&n.to_string()) {
             return Ok(());
         }
-        drop(out);
+        if n % 3 == 1 {
+            let what = NewAttachment::Signature { strokes: vec![vec![(0.1, 0.1), (0.9, 0.3)]] };
+            app.attach(AttachRequest { client, what }).await?;
+            if !say(&format!("file {n}")) {
+                return Ok(());
+            }
+        }
         if n % 3 == 0 {
             app.sync_now().await?;
         }

@@ -14,7 +14,7 @@ pub(crate) struct Board {
 }
 
 fn blank() -> SyncLine {
-    SyncLine { state: SyncState::Idle, waiting: 0, quarantined: 0, done_at: None }
+    SyncLine { state: SyncState::Idle, waiting: 0, files: 0, quarantined: 0, done_at: None }
 }
 
 impl Board {

@@ -2,8 +2,13 @@
 
 use crate::app::App;
 use crate::error::{DeviceError, Result};
+use crate::picture;
 use crate::session::Session;
-use crate::store::{assess, chain, client, drafts, log, meta, models, portfolio, project, remote, review};
+use crate::store::{
+    assess, chain, client, drafts, files, log, meta, models, portfolio, project, remote, review,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +114,27 @@ impl App {
     /// Changes to a client; settles conflicts on the fields it names.
     pub async fn edit_client(&self, request: EditClientRequest) -> Answer<ClientView> {
         self.capture(move |session, db| client::edit(db, &session.identity(), request, session.now())).await
+    }
+
+    /// Adds a picture, a signature or a place to a client.
+    pub async fn attach(&self, request: AttachRequest) -> Answer<ClientView> {
+        let AttachRequest { client, what } = request;
+        // A large photograph takes a second: outside of the transaction.
+        let (attachment, bytes) = self.with(move |_| picture::read(what)).await?;
+        self.capture(move |session, db| {
+            let identity = session.identity();
+            files::attach(db, &identity, client, attachment, bytes.as_deref(), session.now())?;
+            client::view(db, &identity, client)
+        })
+        .await
+    }
+
+    /// The bytes of a client's file: from this device, or else from the server.
+    pub async fn file(&self, request: FileRequest) -> Answer<FileView> {
+        let session = self.session()?;
+        let (info, bytes) = crate::sync::files::fetch(&session, request).await?;
+        session.board.bump();
+        Ok(FileView { media: info.media, data: BASE64.encode(bytes) })
     }
 
     /// The unfinished interview of a client, or a new one.

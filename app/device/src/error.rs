@@ -87,6 +87,15 @@ pub enum DeviceError {
     /// None yet, or not that one.
     #[error("{0}")]
     NoModel(String),
+    /// Not JPEG, PNG or WebP, or damaged, or too large.
+    #[error("the picture cannot be read: {0}; take it again, or choose a JPEG, PNG or WebP file")]
+    BadPicture(String),
+    /// Nothing was drawn.
+    #[error("the signature is empty; draw it and keep it then")]
+    EmptyDrawing,
+    /// As many as one client can have.
+    #[error("the client has as many attachments as one can have")]
+    TooManyAttachments,
     /// Against the suggestion without a reason.
     #[error("a decision that is not the suggested one needs a reason in words")]
     OverrideNeedsReason,
@@ -151,6 +160,9 @@ impl DeviceError {
                 ErrorCode::InvalidInput
             }
             DeviceError::NoModel(_) => ErrorCode::NoModel,
+            DeviceError::BadPicture(_) => ErrorCode::BadPicture,
+            DeviceError::EmptyDrawing => ErrorCode::EmptyDrawing,
+            DeviceError::TooManyAttachments => ErrorCode::TooManyAttachments,
             DeviceError::OverrideNeedsReason => ErrorCode::OverrideNeedsReason,
             DeviceError::Forbidden(_) => ErrorCode::Forbidden,
             DeviceError::Refused(problem) => match problem.code {

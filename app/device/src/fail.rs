@@ -11,6 +11,8 @@ pub const POINTS: &[&str] = &[
     "push.sending",
     "push.answered",
     "push.noted",
+    "files.sending",
+    "files.answered",
     "pull.received",
     "pull.applied",
     "model.fetched",

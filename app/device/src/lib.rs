@@ -46,6 +46,7 @@ pub mod fail;
 mod keystore;
 mod models;
 mod people;
+mod picture;
 mod session;
 mod store;
 mod sync;

@@ -5,7 +5,7 @@ use crate::clock::WallClock;
 use crate::error::{DeviceError, Result};
 use crate::models::Models;
 use crate::store::meta::{self, Identity};
-use crate::store::{Store, chain, fork};
+use crate::store::{Store, chain, files, fork};
 use crate::sync::http::Server;
 use crate::vault::Vault;
 use rusqlite::{Connection, Transaction};
@@ -166,8 +166,11 @@ impl Session {
 
     /// Brings the line's numbers up to date.
     pub(crate) fn count(&self) -> Result<()> {
-        let (waiting, quarantined) = self.store.read(chain::counts)?;
-        self.board.update(|line| (line.waiting, line.quarantined) = (waiting, quarantined));
+        let ((waiting, quarantined), files) =
+            self.store.read(|db| Ok((chain::counts(db)?, files::counts(db)?.0)))?;
+        self.board.update(|line| {
+            (line.waiting, line.quarantined, line.files) = (waiting, quarantined, files);
+        });
         Ok(())
     }
 

@@ -95,6 +95,8 @@ struct World {
     user: UserId,
     /// What was acknowledged, by number.
     acknowledged: BTreeSet<u32>,
+    /// Those of them with a signature.
+    signed: BTreeSet<u32>,
     next: u32,
 }
 
@@ -117,6 +119,7 @@ impl World {
             folder,
             user,
             acknowledged: BTreeSet::new(),
+            signed: BTreeSet::new(),
             next: 1,
         }
     }
@@ -142,9 +145,12 @@ impl World {
         };
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut told = 0;
+        let (mut told, mut signed) = (0, BTreeSet::new());
         while let Some(line) = lines.next_line().await.unwrap() {
-            self.acknowledged.insert(line.parse().unwrap());
+            match line.strip_prefix("file ") {
+                Some(number) => signed.insert(number.parse().unwrap()),
+                None => self.acknowledged.insert(line.parse().unwrap()),
+            };
             told += 1;
             if self.server_dies_after.take_if(|after| *after == told).is_some()
                 && let Some(serving) = &mut self.serving
@@ -160,7 +166,8 @@ impl World {
         let status = child.wait().await.unwrap();
         #[cfg(unix)]
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{what}: {status}");
-        let here = self.documents().await;
+        let here = self.documents(&signed, &what).await;
+        self.signed.append(&mut signed);
         for number in &self.acknowledged {
             assert!(here.contains(&format!("5{number:07}")), "{what}: {number} was acknowledged and is lost");
         }
@@ -170,11 +177,14 @@ impl World {
         self.next = self.acknowledged.last().copied().unwrap_or_default() + 1;
     }
 
-    /// Every client's document, none twice.
-    async fn documents(&self) -> BTreeSet<String> {
+    /// Every client's document, none twice; and the signatures of these are here.
+    async fn documents(&self, signed: &BTreeSet<u32>, what: &str) -> BTreeSet<String> {
         let app = self.app();
         app.unlock(UnlockRequest { user: self.user, pin: PIN.into() }).await.unwrap();
         let here = documents(&app).await;
+        for number in signed {
+            assert_eq!(signatures(&app, *number).await.len(), 1, "{what}: the signature of {number} is lost");
+        }
         app.lock().await.unwrap();
         here
     }
@@ -190,12 +200,36 @@ impl World {
         app.unlock(UnlockRequest { user: self.user, pin: PIN.into() }).await.unwrap();
         let view = app.sync_now().await.unwrap();
         assert_eq!((view.line.waiting, view.line.quarantined), (0, 0), "{view:#?}");
-        assert_eq!(view.receipt.unwrap().seq, self.acknowledged.len() as u64);
-        assert!(app.model().await.unwrap().active.is_some(), "the model is active after all");
+        assert_eq!(view.line.files, 0, "{view:#?}");
         let manager = Device::enrolled(&self.server, "marta").await;
+        let mut attached = 0;
+        for number in &self.acknowledged {
+            let here = signatures(&app, *number).await;
+            // One may have been kept whose child did not live to say so.
+            assert!(here.len() == 1 || (here.is_empty() && !self.signed.contains(number)), "{number}");
+            assert_eq!(signatures(&manager.app, *number).await, here, "{number}");
+            attached += here.len() as u64;
+        }
+        assert!(attached > 0);
+        assert_eq!(view.receipt.unwrap().seq, self.acknowledged.len() as u64 + attached);
+        assert!(app.model().await.unwrap().active.is_some(), "the model is active after all");
         assert_eq!(documents(&manager.app).await, documents(&app).await);
         drop(self.serving);
     }
+}
+
+/// The signatures of a client, as they can be seen.
+async fn signatures(app: &App, number: u32) -> Vec<FileView> {
+    let query = format!("5{number:07}");
+    let page = app.portfolio(PortfolioRequest { query, offset: 0, limit: 2 }).await.unwrap();
+    assert_eq!(page.rows.len(), 1, "{number}");
+    let client = page.rows[0].id;
+    let mut seen = Vec::new();
+    for one in app.client(ClientRequest { client }).await.unwrap().attachments {
+        let sha256 = one.attachment.file().unwrap().sha256;
+        seen.push(app.file(FileRequest { client, sha256 }).await.unwrap());
+    }
+    seen
 }
 
 async fn documents(app: &App) -> BTreeSet<String> {

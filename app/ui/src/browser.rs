@@ -236,6 +236,35 @@ mod real {
         }));
     }
 
+    /// Left, top and width of an element in the window, in CSS pixels.
+    pub fn frame(id: &str) -> Option<(f64, f64, f64)> {
+        let frame = document()?.get_element_by_id(id)?.get_bounding_client_rect();
+        Some((frame.left(), frame.top(), frame.width()))
+    }
+
+    /// Where the device is: degrees north, degrees east, accuracy in metres. `None` when it does not say
+    /// within half a minute: switched off, not permitted, or no sky.
+    pub async fn position() -> Option<(f64, f64, f64)> {
+        let geolocation = web_sys::window()?.navigator().geolocation().ok()?;
+        let promise = js_sys::Promise::new(&mut |resolve, reject| {
+            let options = web_sys::PositionOptions::new();
+            options.set_enable_high_accuracy(true);
+            options.set_timeout(30_000);
+            options.set_maximum_age(0);
+            let asked = geolocation.get_current_position_with_error_callback_and_options(
+                &resolve,
+                Some(&reject),
+                &options,
+            );
+            if asked.is_err() {
+                let _ = reject.call0(&wasm_bindgen::JsValue::NULL);
+            }
+        });
+        let found = wasm_bindgen_futures::JsFuture::from(promise).await.ok()?;
+        let coordinates = found.unchecked_into::<web_sys::Position>().coords();
+        Some((coordinates.latitude(), coordinates.longitude(), coordinates.accuracy()))
+    }
+
     /// Prints the page.
     pub fn print() {
         if let Some(window) = web_sys::window() {
@@ -293,12 +322,24 @@ mod real {
     pub fn show_modal(_: &str) {}
     pub fn on_panic() {}
     pub fn print() {}
+    pub fn frame(_: &str) -> Option<(f64, f64, f64)> {
+        None
+    }
+    pub async fn position() -> Option<(f64, f64, f64)> {
+        None
+    }
     pub async fn copy(_: &str) -> bool {
         false
     }
 }
 
 pub use real::*;
+
+/// Bytes as text.
+pub fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
 
 /// The outcome of some work, if it comes within so many milliseconds; after that the work is dropped.
 pub async fn within<T>(ms: i32, work: impl Future<Output = T>) -> Option<T> {

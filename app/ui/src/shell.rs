@@ -197,8 +197,14 @@ pub fn world(i18n: I18n, line: &SyncLine, now: i64) -> (Tone, Icon, String) {
             let args = [("done", (*done).into()), ("total", (*total).into())];
             (Tone::Neutral, Icon::CloudUpload, i18n.text("world-sending", &args))
         }
-        SyncState::Receiving { done } => {
-            (Tone::Neutral, Icon::RefreshCw, i18n.text("world-receiving", &[("n", (*done).into())]))
+        SyncState::Receiving { done, total } => {
+            let args = [("done", (*done).into()), ("total", (*total).into())];
+            (Tone::Neutral, Icon::RefreshCw, i18n.text("world-receiving", &args))
+        }
+        SyncState::SendingFiles { done, total } => {
+            let percent = if *total == 0 { 100 } else { done * 100 / total };
+            let args = [("n", line.files.into()), ("percent", percent.into())];
+            (Tone::Neutral, Icon::CloudUpload, i18n.text("world-files", &args))
         }
         SyncState::UpdatingModel => (Tone::Neutral, Icon::RefreshCw, i18n.text("world-model", &[])),
         SyncState::Blocked { code } => {
@@ -207,6 +213,10 @@ pub fn world(i18n: I18n, line: &SyncLine, now: i64) -> (Tone, Icon, String) {
         }
         SyncState::Idle if line.waiting > 0 => {
             (Tone::Neutral, Icon::CloudUpload, i18n.text("world-waiting", &waiting))
+        }
+        SyncState::Idle if line.files > 0 => {
+            let files = [("n", line.files.into())];
+            (Tone::Neutral, Icon::CloudUpload, i18n.text("world-files-waiting", &files))
         }
         SyncState::Idle => match line.done_at {
             Some(at) => {
@@ -234,6 +244,7 @@ pub fn WorldLine() -> Element {
         SyncState::Connecting
             | SyncState::Sending { .. }
             | SyncState::Receiving { .. }
+            | SyncState::SendingFiles { .. }
             | SyncState::UpdatingModel
     );
     let open = app.status.read().as_ref().is_some_and(|status| status.phase == Phase::Open);

@@ -72,7 +72,7 @@ impl App {
     pub fn provide() -> App {
         let lang = use_signal(|| Lang::choose(Settings::default().language, &browser::system_language()));
         use_context_provider(|| I18n { lang });
-        let idle = SyncLine { state: SyncState::Idle, waiting: 0, quarantined: 0, done_at: None };
+        let idle = SyncLine { state: SyncState::Idle, waiting: 0, files: 0, quarantined: 0, done_at: None };
         let app = App {
             status: use_signal(|| None),
             trouble: use_signal(|| None),

@@ -51,6 +51,24 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
     }
 }
 
+/// The bytes of a body that are not JSON.
+#[derive(Debug)]
+pub struct Piece(pub Vec<u8>);
+
+impl<S: Send + Sync> FromRequest<S> for Piece {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        let media = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+        if media.is_none_or(|media| !media.eq_ignore_ascii_case(b"application/octet-stream"))
+            || request.headers().contains_key(header::CONTENT_ENCODING)
+        {
+            return Err(unsupported("Send bytes as they are, with Content-Type: application/octet-stream."));
+        }
+        bytes(request).await.map(Piece)
+    }
+}
+
 fn is_json(request: &Request) -> ApiResult<()> {
     let media = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();

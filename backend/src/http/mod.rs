@@ -6,6 +6,7 @@ mod caller;
 mod devices;
 mod docs;
 mod export;
+mod files;
 mod history;
 mod insight;
 mod models;

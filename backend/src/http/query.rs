@@ -13,6 +13,7 @@ use utoipa::openapi::schema::{KnownFormat, OneOfBuilder, Schema, SchemaFormat, T
 use utoipa::openapi::{ObjectBuilder, RefOr};
 use uuid::Uuid;
 use vereda_domain::api::ProblemCode;
+use vereda_domain::event::Hash;
 use vereda_scoring::FieldProblem;
 
 /// A parameter of a path or a query.
@@ -50,7 +51,9 @@ pub enum Form {
     Month,
     /// `next` of the page before.
     Cursor,
-    /// The beginning of a SHA-256 in hexadecimal, or nothing.
+    /// A SHA-256 in hexadecimal.
+    Hash,
+    /// The beginning of a SHA-256 in hexadecimal, or nothing; what is neither is that of no model.
     Digest,
 }
 
@@ -89,7 +92,10 @@ impl Param {
             }
             Form::Month if month(text).is_none() => refuse(&["a month such as 2026-11"]),
             Form::Cursor if text.len() != 48 || !hex(text) => refuse(&["`next` of the page before"]),
-            Form::Digest if text.len() > 64 || !hex(text) => refuse(&["the beginning of a model's SHA-256"]),
+            Form::Hash if text.parse::<Hash>().is_err() => refuse(&["a SHA-256 in hexadecimal"]),
+            Form::Digest if text.chars().count() > 64 || text.chars().any(char::is_control) => {
+                refuse(&["the beginning of a model's SHA-256"])
+            }
             _ => Ok(()),
         }
     }
@@ -115,7 +121,8 @@ impl Param {
             }
             Form::Month => text().pattern(Some("^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$")),
             Form::Cursor => text().pattern(Some("^[0-9a-f]{48}$")),
-            Form::Digest => text().pattern(Some("^[0-9a-f]{0,64}$")),
+            Form::Hash => text().pattern(Some("^[0-9a-fA-F]{64}$")),
+            Form::Digest => text().pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]{0,64}$")),
         }
         .into()
     }
@@ -191,9 +198,12 @@ impl Query {
 mod tests {
     use super::*;
 
+    /// 65 characters.
+    const LONG: &str = "00000000000000000000000000000000000000000000000000000000000000000";
+
     #[test]
     fn what_a_parameter_may_be_is_what_its_schema_says() {
-        let cases: [(Form, &[&str], &[&str]); 9] = [
+        let cases: [(Form, &[&str], &[&str]); 10] = [
             (Form::Uuid, &["01a20882-1729-73bb-80b2-b5eb6a5e30a6"], &["", "x", "01a20882-1729"]),
             (
                 Form::Number { min: 1, max: 500 },
@@ -215,7 +225,12 @@ mod tests {
                 &["0000000000000000000000000000000000000000000000ff"],
                 &["", "ff", "00000000000000000000000000000000000000000000000g", "ññññññññññññññññññññññññ"],
             ),
-            (Form::Digest, &["", "ac383f72"], &["AC", "g"]),
+            (
+                Form::Hash,
+                &["AC383f727fb2d8be5165fde701f3180239b34a6e476c050462c2ec2241d851c3"],
+                &["", "ac", LONG],
+            ),
+            (Form::Digest, &["", "ac383f72", "x"], &["a\n", LONG]),
         ];
         for (form, right, wrong) in cases {
             let param = Param::new("p", form, "");

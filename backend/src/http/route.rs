@@ -14,7 +14,7 @@ use utoipa::openapi::extensions::{Extensions, ExtensionsBuilder};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, OneOfBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -166,6 +166,16 @@ impl Route {
     pub fn takes<T: ToSchema>(mut self, limit: usize) -> Route {
         let schema = self.schema::<T>();
         self.body.content.insert(JSON.into(), Content::new(Some(schema)));
+        self.body_limit = limit;
+        self.refuses.extend([400, 413, 415, 422]);
+        self
+    }
+
+    /// A body of bytes, so many at most.
+    pub fn takes_bytes(mut self, limit: usize) -> Route {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(format));
+        self.body.content.insert("application/octet-stream".into(), Content::new(Some(schema)));
         self.body_limit = limit;
         self.refuses.extend([400, 413, 415, 422]);
         self

@@ -79,8 +79,10 @@ const MODEL: Param = Param::new(
 pub const HAS: &[Param] = &[SEQ, CURSOR, MODEL];
 const LIMIT: Param =
     Param::new("limit", Form::Number { min: 1, max: MAX_PULL_CHANGES }, "How many at most; 500 if absent.");
+const COUNT: Param =
+    Param::new("count", Form::OneOf(&["true", "false"]), "Whether to say how many are left; not if absent.");
 /// Which changes are wanted.
-pub const WANTED: &[Param] = &[CURSOR, LIMIT];
+pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT];
 /// How many are wanted.
 pub const AT_MOST: &[Param] = &[LIMIT];
 
@@ -152,7 +154,8 @@ pub async fn pull(
 ) -> ApiResult<Response> {
     let cursor = query.parsed(&CURSOR)?.unwrap_or(0);
     let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_PULL);
+    let count = query.parsed(&COUNT)?.unwrap_or(false);
     let owner = (caller.reach == Reach::Own).then_some(caller.user);
-    let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit }).await?;
+    let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit, count }).await?;
     packed(&headers, &Page { page, server_ms: now_ms() })
 }

@@ -4,11 +4,12 @@
 
 use super::route::Reach::{All, Any, Branch, Home, Own};
 use super::route::{Access, Route, Who};
-use super::{auth, devices, export, history, insight, models, outcomes, predict, query, status, sync};
+use super::{auth, devices, export, files, history, insight, models, outcomes, predict, query, status, sync};
 use super::{docs, openapi};
 use crate::config::Config;
 use query::{Form, Param};
 use vereda_domain::api::*;
+use vereda_domain::attachment::CHUNK_BYTES;
 use vereda_domain::event::ChainHead;
 
 const EVERYBODY: Who = &[
@@ -41,6 +42,12 @@ const DEVICES: Who = &[(Role::Officer, Own), (Role::Manager, Own)];
 /// Who gets records to work with.
 const FIELD: Who = &[(Role::Officer, Own), (Role::Manager, Branch)];
 
+/// Who delivers files: whoever captured one does even if the client has moved on since.
+const DELIVERERS: Who = &[(Role::Officer, Branch), (Role::Manager, Branch)];
+
+const CLIENT: Param = Param::new("client", Form::Uuid, "A client's id.");
+const SHA256: Param =
+    Param::new("sha256", Form::Hash, "SHA-256 of the file, as the client's record names it.");
 const VERSION: Param = Param::new("version", Form::Number { min: 0, max: u32::MAX }, "A model's version.");
 const ID: Param = Param::new("id", Form::Uuid, "Its id.");
 const FILE: Param = Param::new("file", Form::OneOf(docs::FILES), "A file of the page.");
@@ -144,6 +151,27 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .takes::<DeviceInfo>(small)
             .gives::<Session>(200, "A session of the new device.")
             .refuses(&[409]),
+        Route::get("/api/clients/{client}/files/{sha256}", Roles(FIELD), files::file)
+            .about("file", "A file of a client", "A picture or a signature, once all of it has come.")
+            .at(CLIENT)
+            .at(SHA256)
+            .gives_text(&["image/jpeg", "image/png"], "Its bytes."),
+        Route::post("/api/clients/{client}/files/{sha256}", Escrow(DELIVERERS), files::piece)
+            .about(
+                "send_file",
+                "Take a piece of a file",
+                "One that does not begin where the file ends changes nothing: the answer says where to go on.",
+            )
+            .at(CLIENT)
+            .at(SHA256)
+            .needs(&[files::FROM])
+            .takes_bytes(CHUNK_BYTES)
+            .gives::<FileStatus>(200, "How much of it is here."),
+        Route::get("/api/clients/{client}/files/{sha256}/status", Escrow(DELIVERERS), files::status)
+            .about("file_status", "How much of a file is here", "")
+            .at(CLIENT)
+            .at(SHA256)
+            .gives::<FileStatus>(200, "How much of it is here."),
         Route::get("/api/devices", Roles(OVERSIGHT), devices::list)
             .about("devices", "Every device that the caller sees to", "")
             .lists::<Device>("The devices."),

@@ -5,11 +5,13 @@
 //! suite in `tests/store_contract.rs` says what an implementation must hold.
 
 mod codec;
+mod files;
 pub mod insight;
 pub mod postgres;
 mod rotation;
 pub mod sqlite;
 
+pub use files::*;
 pub use insight::*;
 
 use crate::error::StoreError;
@@ -22,7 +24,7 @@ use vereda_domain::api::{
     Quarantined, Role,
 };
 use vereda_domain::event::{ChainHead, Hash};
-use vereda_domain::record::{Rank, Record, RecordKey};
+use vereda_domain::record::{ClientRecord, Rank, Record, RecordKey};
 use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, UserId};
 use vereda_scoring::bundle::Group;
 
@@ -30,7 +32,7 @@ use vereda_scoring::bundle::Group;
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// All that the server keeps.
-pub trait Store: PeopleStore + SyncStore + ModelStore + HistoryStore + InsightStore {
+pub trait Store: PeopleStore + SyncStore + FileStore + ModelStore + HistoryStore + InsightStore {
     /// How busy the ways to the database are.
     fn saturation(&self) -> Saturation;
 }
@@ -332,6 +334,8 @@ pub struct PullQuery {
     pub cursor: u64,
     /// At most so many.
     pub limit: u32,
+    /// Whether to count what follows the page.
+    pub count: bool,
 }
 
 /// The most bytes of records in one page of changes, unless a single one is larger.
@@ -357,6 +361,9 @@ pub struct PullPage {
     pub cursor: u64,
     /// Whether there is more.
     pub more: bool,
+    /// How many changes that is, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
 }
 
 /// One change, as it goes out: a [`vereda_domain::api::Change`] whose record is not read on the way from

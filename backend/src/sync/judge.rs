@@ -2,6 +2,7 @@
 
 use super::Pusher;
 use vereda_domain::api::{QuarantineReason, Role};
+use vereda_domain::attachment::MAX_ATTACHMENTS;
 use vereda_domain::client::{ClientField, ClientProblem, check};
 use vereda_domain::event::{Assessment, Event, EventBody, OverrideReason, margin_bits};
 use vereda_domain::record::{FoldError, Rank, RecordKey};
@@ -49,6 +50,11 @@ impl Quarantine {
     }
 }
 
+/// Whether a client can have one attachment more.
+pub fn room(attachments: usize) -> Result<(), Quarantine> {
+    if attachments < MAX_ATTACHMENTS { Ok(()) } else { malformed("the client has too many attachments") }
+}
+
 /// Whether the event is the session's own.
 pub fn own(event: &Event, pusher: Pusher) -> Result<(), Quarantine> {
     let foreign = |what: &str| {
@@ -76,6 +82,7 @@ pub fn permitted(role: Role, body: &EventBody) -> Result<(), Quarantine> {
             Role::Officer | Role::Manager,
             EventBody::ClientCaptured { .. }
             | EventBody::ClientEdited { .. }
+            | EventBody::Attached { .. }
             | EventBody::Assessed(_)
             | EventBody::Decided { .. },
         ) => Ok(()),
@@ -122,6 +129,7 @@ pub fn well_formed(event: &Event) -> Result<(), Quarantine> {
             }
             Ok(())
         }
+        EventBody::Attached { attachment, .. } => attachment.check().or_else(malformed),
         EventBody::Assessed(assessment) => assessed(assessment),
         EventBody::Decided { override_reason, replaces, .. } => {
             if replaces.len() > MAX_REPLACES {

@@ -216,6 +216,12 @@ impl<'a> Work<'a> {
             }
             _ => {}
         }
+        if let (EventBody::Attached { .. }, Some(Record::Client(record))) =
+            (&event.body, self.records.get(&key))
+            && let Err(quarantine) = judge::room(record.attachments.len())
+        {
+            return Ok(Err(quarantine));
+        }
         if let (EventBody::Decided { decision, override_reason, .. }, Some(Record::Assessment(record))) =
             (&event.body, self.records.get(&key))
         {

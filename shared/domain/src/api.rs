@@ -8,10 +8,13 @@
 //! | GET `/api/server` | | [`ServerInfo`], without a token |
 //! | GET `/api/sync/head` | | [`crate::event::ChainHead`] of the token's device |
 //! | POST `/api/sync/push` | [`Push`] | [`Pushed`] |
-//! | GET `/api/sync/pull?cursor=&limit=` | | [`Pulled`] |
+//! | GET `/api/sync/pull?cursor=&limit=&count=` | | [`Pulled`] |
 //! | GET `/api/sync/status?seq=&cursor=&model=` | | 204 if nothing is new, else [`SyncStatus`] |
 //! | GET `/api/sync/quarantined?limit=` | | `Vec<`[`Quarantined`]`>`, latest first |
 //! | POST `/api/sync/fork` | [`DeviceInfo`] of the new device | [`Session`] |
+//! | GET `/api/clients/{client}/files/{sha256}/status` | | [`FileStatus`] |
+//! | POST `/api/clients/{client}/files/{sha256}?from=` | a piece of the file | [`FileStatus`] |
+//! | GET `/api/clients/{client}/files/{sha256}` | | the file's bytes |
 //! | GET `/api/devices` | | `Vec<`[`Device`]`>` |
 //! | POST `/api/devices/{id}/revoke` | | 204 |
 //! | GET `/api/models` | | `Vec<`[`ModelManifest`]`>`, newest first |
@@ -386,8 +389,23 @@ pub struct Pulled {
     pub cursor: u64,
     /// Whether there is more past it.
     pub more: bool,
+    /// How many changes that is now; only when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
     /// The server's clock.
     pub server_ms: Millis,
+}
+
+/// How much of a file the server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FileStatus {
+    /// So many bytes from its beginning: where the next piece goes.
+    pub received: u64,
+    /// Of so many.
+    pub bytes: u64,
+    /// Whether all of it is here and is what its hash says.
+    pub complete: bool,
 }
 
 /// One change.

@@ -4,6 +4,7 @@
 //! the text it hashed, sends that text, and the server hashes and stores the text it received. So
 //! an event of a kind that the reader does not know yet is still stored and still proven.
 
+use crate::attachment::Attachment;
 use crate::client::{ClientField, ClientFields, Consent};
 use crate::hlc::Hlc;
 use crate::{AssessmentId, BranchId, ClientId, Decision, DeviceId, Millis, UserId};
@@ -104,6 +105,13 @@ pub enum EventBody {
         client: ClientId,
         /// By field.
         edits: BTreeMap<ClientField, Edit>,
+    },
+    /// A picture, a signature or a place was added to a client.
+    Attached {
+        /// Which.
+        client: ClientId,
+        /// What; a file's bytes follow apart.
+        attachment: Attachment,
     },
     /// A client was scored.
     Assessed(Box<Assessment>),

@@ -6,8 +6,9 @@
 //! catalogues, so a view says *what*, never *in which words* (a bundle's own texts apart).
 
 use crate::api::{Receipt, Role};
+use crate::attachment::{Attachment, MediaType};
 use crate::client::{ClientField, ClientFields, ClientProblem, Consent};
-use crate::event::{Assessment, OverrideReason};
+use crate::event::{Assessment, Hash, OverrideReason};
 use crate::record::{Rank, Rescore};
 use crate::{AssessmentId, ClientId, Decision, DraftId, Millis, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -67,6 +68,10 @@ commands! {
     CreateClient = "create_client": CreateClientRequest => ClientView;
     /// Changes to a client; settles conflicts on the fields it names.
     EditClient = "edit_client": EditClientRequest => ClientView;
+    /// Adds a picture, a signature or a place to a client.
+    Attach = "attach": AttachRequest => ClientView;
+    /// The bytes of a client's file: from this device, or else from the server.
+    GetFile = "file": FileRequest => FileView;
     /// The unfinished interview of a client, or a new one.
     StartInterview = "start_interview": ClientRequest => DraftView;
     /// An unfinished interview.
@@ -117,6 +122,19 @@ pub struct GatewayError {
     /// When to try again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Millis>,
+}
+
+impl GatewayError {
+    /// Found by a screen itself, which has nothing to add to the code.
+    pub fn of(code: ErrorCode) -> GatewayError {
+        GatewayError {
+            code,
+            message: String::new(),
+            fields: Vec::new(),
+            client_fields: Vec::new(),
+            retry_at: None,
+        }
+    }
 }
 
 macro_rules! error_codes {
@@ -182,6 +200,14 @@ error_codes! {
     InvalidInput = "invalid-input",
     /// No model has arrived yet.
     NoModel = "no-model",
+    /// Not a picture that can be read, or too large a one.
+    BadPicture = "bad-picture",
+    /// Nothing was drawn.
+    EmptyDrawing = "empty-drawing",
+    /// The device does not say where it is: switched off, not permitted, or no sky.
+    NoPosition = "no-position",
+    /// The client has as many attachments as one can have.
+    TooManyAttachments = "too-many-attachments",
     /// A decision against the suggestion needs a reason.
     OverrideNeedsReason = "override-needs-reason",
     /// Not for this role.
@@ -368,6 +394,9 @@ pub struct SyncLine {
     pub state: SyncState,
     /// Events that the server has not acknowledged.
     pub waiting: u64,
+    /// Pictures and signatures whose bytes the server does not have yet.
+    #[serde(default)]
+    pub files: u64,
     /// Events that the server put aside for a person to look at.
     pub quarantined: u64,
     /// When everything was last sent and received.
@@ -396,8 +425,17 @@ pub enum SyncState {
     },
     /// Receiving.
     Receiving {
-        /// So many records have arrived.
+        /// So many changes have arrived.
         done: u64,
+        /// Of about so many; what changes meanwhile comes on top.
+        total: u64,
+    },
+    /// Sending pictures and signatures, after the events that name them.
+    SendingFiles {
+        /// So many bytes are at the server.
+        done: u64,
+        /// Of so many.
+        total: u64,
     },
     /// Fetching or checking a model.
     UpdatingModel,
@@ -515,6 +553,8 @@ pub struct ClientView {
     pub consents: Vec<Consent>,
     /// Values that lost against a concurrent write, to be settled.
     pub conflicts: Vec<Conflict>,
+    /// Pictures, signatures and places, latest first.
+    pub attachments: Vec<AttachmentView>,
     /// What happened, latest first.
     pub timeline: Vec<TimelineItem>,
     /// Their scores, oldest first.
@@ -523,6 +563,96 @@ pub struct ClientView {
     pub draft: Option<DraftId>,
     /// Whether this user may edit and assess them.
     pub editable: bool,
+}
+
+/// See [`Attach`].
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttachRequest {
+    /// To whom.
+    pub client: ClientId,
+    /// What.
+    pub what: NewAttachment,
+}
+
+impl std::fmt::Debug for AttachRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AttachRequest").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// What is attached, as a screen has it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum NewAttachment {
+    /// A photograph of the identity document.
+    Document {
+        /// The file as the camera or the folder gives it, in base64.
+        data: String,
+    },
+    /// A photograph of the business.
+    Business {
+        /// As above.
+        data: String,
+    },
+    /// A signature.
+    Signature {
+        /// What was drawn without lifting the finger: points from the left upper corner, in widths of
+        /// the pad, whose height is [`PAD_HEIGHT`].
+        strokes: Vec<Vec<(f32, f32)>>,
+    },
+    /// Where the client is.
+    Position {
+        /// Degrees north.
+        latitude: f64,
+        /// Degrees east.
+        longitude: f64,
+        /// In metres, with 68 % confidence.
+        accuracy_m: f64,
+    },
+}
+
+/// How high the pad for signatures is, in widths of it.
+pub const PAD_HEIGHT: f32 = 0.4;
+/// The largest picture that is read, in bytes: a phone's largest photographs have less.
+pub const MAX_PICTURE_BYTES: usize = 30 * 1024 * 1024;
+
+/// One attachment of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentView {
+    /// What.
+    pub attachment: Attachment,
+    /// By whom.
+    pub actor: String,
+    /// When.
+    pub at: Millis,
+    /// Whether its bytes are still to be sent; never of a place.
+    pub waiting: bool,
+    /// Whether it can be shown without the network.
+    pub here: bool,
+}
+
+/// See [`GetFile`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRequest {
+    /// Whose.
+    pub client: ClientId,
+    /// Which.
+    pub sha256: Hash,
+}
+
+/// See [`GetFile`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileView {
+    /// What it is.
+    pub media: MediaType,
+    /// Its bytes, in base64.
+    pub data: String,
+}
+
+impl std::fmt::Debug for FileView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileView").field("media", &self.media).finish_non_exhaustive()
+    }
 }
 
 /// A value that lost.
@@ -563,6 +693,11 @@ pub enum TimelineKind {
         field: ClientField,
         /// To what.
         value: String,
+    },
+    /// A picture, a signature or a place was added.
+    Attached {
+        /// [`Attachment::kind`].
+        kind: String,
     },
     /// Scored.
     Assessed {
@@ -873,7 +1008,7 @@ pub struct SyncItem {
     pub seq: u64,
     /// When it was captured.
     pub at: Millis,
-    /// `client_captured`, `client_edited`, `assessed` or `decided`.
+    /// `client_captured`, `client_edited`, `attached`, `assessed` or `decided`.
     pub kind: String,
     /// About whom.
     pub client_name: String,

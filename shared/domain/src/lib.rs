@@ -8,12 +8,14 @@
 //! - [`export`]: what a device brings out of its store when it cannot send it.
 //! - [`hlc`]: the hybrid logical clock that orders writes.
 //! - [`record`]: what events add up to: clients and assessments, joined as CRDTs.
+//! - [`attachment`]: pictures, signatures and places.
 //! - [`client`]: what is known of a client, how it is checked and compared.
 //! - [`api`]: requests and answers between a device, or another system, and the server.
 //! - [`gateway`]: requests and answers between the screens and what serves them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod api;
+pub mod attachment;
 pub mod client;
 pub mod event;
 pub mod export;

@@ -4,6 +4,7 @@
 //! are commutative, associative and idempotent, so order, partition and repetition do not matter.
 //! Nothing is ever overwritten: a register keeps every write, and says which one holds now.
 
+use crate::attachment::Attachment;
 use crate::client::{ClientField, ClientFields, Consent};
 use crate::event::{Assessment, Event, EventBody, OverrideReason};
 use crate::hlc::Hlc;
@@ -56,19 +57,23 @@ impl Register {
     }
 
     fn insert(&mut self, hlc: Hlc, write: Write) {
-        // Two writes with one timestamp come only from a broken device: keep the same one everywhere.
-        match self.writes.get_mut(&hlc) {
-            Some(present) if *present < write => *present = write,
-            Some(_) => {}
-            None => {
-                self.writes.insert(hlc, write);
-            }
-        }
+        keep_larger(&mut self.writes, hlc, write);
     }
 
     fn join(&mut self, other: &Register) {
         for (hlc, write) in &other.writes {
             self.insert(*hlc, write.clone());
+        }
+    }
+}
+
+/// Two things with one timestamp come only from a broken device: keep the same one everywhere.
+fn keep_larger<T: Ord>(all: &mut BTreeMap<Hlc, T>, hlc: Hlc, one: T) {
+    match all.get_mut(&hlc) {
+        Some(present) if *present < one => *present = one,
+        Some(_) => {}
+        None => {
+            all.insert(hlc, one);
         }
     }
 }
@@ -108,6 +113,21 @@ pub struct ClientRecord {
     pub fields: BTreeMap<ClientField, Register>,
     /// What they agreed to, by time.
     pub consents: BTreeMap<Hlc, Consent>,
+    /// Pictures, signatures and places, by time.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attachments: BTreeMap<Hlc, Attached>,
+}
+
+/// One attachment, as it was added.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Attached {
+    /// What.
+    pub attachment: Attachment,
+    /// By whom.
+    pub actor: UserId,
+    /// When, by their clock.
+    pub at: Millis,
 }
 
 impl ClientRecord {
@@ -287,6 +307,7 @@ impl Record {
                 }
                 client.fields.retain(|_, register| !register.writes.is_empty());
                 client.consents.retain(|hlc, _| !gone.contains(hlc));
+                client.attachments.retain(|hlc, _| !gone.contains(hlc));
                 (!gone.contains(&client.since)).then_some(Record::Client(client))
             }
             Record::Assessment(mut assessment) => {
@@ -301,9 +322,9 @@ impl EventBody {
     /// The record it changes.
     pub fn key(&self) -> RecordKey {
         match self {
-            EventBody::ClientCaptured { client, .. } | EventBody::ClientEdited { client, .. } => {
-                RecordKey::Client(*client)
-            }
+            EventBody::ClientCaptured { client, .. }
+            | EventBody::ClientEdited { client, .. }
+            | EventBody::Attached { client, .. } => RecordKey::Client(*client),
             EventBody::Assessed(assessment) => RecordKey::Assessment(assessment.id),
             EventBody::Decided { assessment, .. } => RecordKey::Assessment(*assessment),
         }
@@ -314,6 +335,7 @@ impl EventBody {
         match self {
             EventBody::ClientCaptured { client, .. }
             | EventBody::ClientEdited { client, .. }
+            | EventBody::Attached { client, .. }
             | EventBody::Decided { client, .. } => *client,
             EventBody::Assessed(assessment) => assessment.client,
         }
@@ -374,6 +396,11 @@ pub fn fold(record: Option<Record>, event: &Event, rank: Rank) -> Result<Record,
                         client.fields.entry(*field).or_default().insert(event.hlc, write);
                     }
                 }
+                EventBody::Attached { client: id, attachment } if *id == client.id => {
+                    let attached =
+                        Attached { attachment: attachment.clone(), actor: event.actor, at: event.at };
+                    keep_larger(&mut client.attachments, event.hlc, attached);
+                }
                 _ => return Err(FoldError::Mismatch),
             }
             Ok(Record::Client(client))
@@ -428,6 +455,7 @@ fn captured(event: &Event) -> Result<ClientRecord, FoldError> {
             .map(|(field, value)| (*field, Register { writes: [(event.hlc, write(value))].into() }))
             .collect(),
         consents: [(event.hlc, consent.clone())].into(),
+        attachments: BTreeMap::new(),
     })
 }
 
@@ -438,13 +466,10 @@ impl ClientRecord {
             self.fields.entry(*field).or_default().join(register);
         }
         for (hlc, consent) in &other.consents {
-            match self.consents.get_mut(hlc) {
-                Some(present) if *present < *consent => *present = consent.clone(),
-                Some(_) => {}
-                None => {
-                    self.consents.insert(*hlc, consent.clone());
-                }
-            }
+            keep_larger(&mut self.consents, *hlc, consent.clone());
+        }
+        for (hlc, attached) in &other.attachments {
+            keep_larger(&mut self.attachments, *hlc, attached.clone());
         }
         if (other.since, other.captured_at, other.officer) < (self.since, self.captured_at, self.officer) {
             self.since = other.since;
@@ -468,7 +493,7 @@ impl AssessmentRecord {
     }
 
     fn insert(&mut self, hlc: Hlc, decision: DecisionRecord) {
-        // As in a register: one timestamp twice comes only from a broken device.
+        // As in [`keep_larger`], by an order of its own.
         match self.decisions.get_mut(&hlc) {
             Some(present) if present.order() < decision.order() => *present = decision,
             Some(_) => {}

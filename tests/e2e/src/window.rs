@@ -4,6 +4,7 @@ use crate::process::{Program, signal};
 use crate::texts::{Texts, plain};
 use crate::{Desktop, until};
 use anyhow::Context as _;
+use fantoccini::actions::{InputSource as _, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use fantoccini::wd::TimeoutConfiguration;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -270,6 +271,34 @@ impl<'d> Window<'d> {
     /// When it does not appear or does not take keys.
     pub async fn press_in(&self, id: &str, keys: &str) -> anyhow::Result<()> {
         Ok(self.get(id).await?.send_keys(keys).await?)
+    }
+
+    /// Draws a line over the element with this test id, in shares of its width and height, with the button
+    /// held down.
+    ///
+    /// # Errors
+    /// When it does not appear or is not in view.
+    pub async fn draw(&self, id: &str, points: &[(f64, f64)]) -> anyhow::Result<()> {
+        let element = self.get(id).await?;
+        let centre = "arguments[0].scrollIntoView({block: 'center'})";
+        self.client()?.execute(centre, vec![serde_json::to_value(&element)?]).await?;
+        // In the view: WebDriver's own rectangle is in the page.
+        let frame =
+            "const f = arguments[0].getBoundingClientRect(); return [f.left, f.top, f.width, f.height]";
+        let frame = self.script(frame, vec![serde_json::to_value(&element)?]).await?;
+        let side = |n: usize| frame[n].as_f64().unwrap_or_default();
+        let mut mouse = MouseActions::new("pen".to_owned());
+        for (n, (x, y)) in points.iter().enumerate() {
+            let (x, y) = ((side(0) + x * side(2)).round(), (side(1) + y * side(3)).round());
+            let duration = Some(std::time::Duration::from_millis(40));
+            mouse = mouse.then(PointerAction::MoveTo { duration, x, y });
+            if n == 0 {
+                mouse = mouse.then(PointerAction::Down { button: MOUSE_BUTTON_LEFT });
+            }
+        }
+        mouse = mouse.then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.client()?.perform_actions(mouse).await?;
+        Ok(())
     }
 
     /// The text shown in the element with this test id.

@@ -56,6 +56,8 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     ensure!(shown.contains("<script>"), "the name stays text: {shown:?}");
     accessible(&phone, "the client").await?;
 
+    attach(&phone, &desktop.home().join("document.png")).await?;
+
     // The form, drawn from the schema; every field is saved as it is typed.
     phone.click("assess").await?;
     phone.to_question("amount").await?;
@@ -136,6 +138,8 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     ensure!(sha.contains(text(&recorded["assessment"]["model"]["sha256"])), "the model's hash: {sha}");
     desk.get("review-rescore").await?;
     accessible(&desk, "the review").await?;
+    pictures_arrive(&desk, &recorded["assessment"]["client"]).await?;
+    desk.go(&format!("/review/{assessment}")).await?;
     desk.click("review-refer").await?;
     if recorded["suggested"] != "refer" {
         give_reason(&desk).await?;
@@ -176,6 +180,60 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// Takes a picture of a document and a signature, without a network, and asks for the place.
+async fn attach(phone: &Window<'_>, file: &Path) -> Result<()> {
+    // Any photograph does; that of the window is at hand.
+    phone.picture(file).await?;
+    phone.get("attachments-none").await?;
+    phone.press_in("attach-document", file.to_str().context("a path")?).await?;
+    phone.get("attachment-document").await.context("the picture is kept")?;
+    phone.find("[data-testid=attachment-document] img").await.context("and shown")?;
+    phone.click("attach-signature").await?;
+    phone.get("signature-pad").await?;
+    accessible(phone, "the pad").await?;
+    phone.draw("signature-pad", &[(0.1, 0.6), (0.3, 0.2), (0.5, 0.7), (0.9, 0.3)]).await?;
+    phone.click("signature-keep").await?;
+    phone.get("attachment-signature").await.context("the signature is kept")?;
+    let img = phone.find("[data-testid=attachment-signature] img").await.context("and shown")?;
+    let ink = "const c = document.createElement('canvas'), i = arguments[0]; c.width = i.naturalWidth; \
+               c.height = i.naturalHeight; const x = c.getContext('2d'); x.drawImage(i, 0, 0); \
+               return x.getImageData(0, 0, c.width, c.height).data.filter((v, n) => n % 4 == 0 && v < 99).length";
+    let ink = phone.script(ink, vec![serde_json::to_value(&img)?]).await?;
+    ensure!(ink.as_u64().is_some_and(|ink| (1_000..50_000).contains(&ink)), "a line was drawn: {ink}");
+    phone.click("see-picture").await?;
+    phone.get("picture").await.context("large")?;
+    accessible(phone, "a picture").await?;
+    phone.click("picture-close").await?;
+    // This machine has no receiver: nothing is made up.
+    phone.click("attach-position").await?;
+    phone.find("[data-code=no-position]").await.context("no place without a receiver")?;
+    ensure!(!phone.has("attachment-position").await?, "no place is made up");
+    Ok(())
+}
+
+/// The manager sees the pictures once they were sent.
+async fn pictures_arrive(desk: &Window<'_>, client: &Value) -> Result<()> {
+    until("the pictures at the manager", || async {
+        desk.call("sync_now", Value::Null).await?;
+        let seen = desk.call("client", json!({"client": client})).await?;
+        let Some(files) = seen["attachments"].as_array().filter(|files| files.len() == 2) else {
+            return Ok(None);
+        };
+        for file in files {
+            let wanted = json!({"client": client, "sha256": file["attachment"]["sha256"]});
+            // Not before the officer's device has sent all of it.
+            if desk.call("file", wanted).await.is_err() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+    .await?;
+    desk.go(&format!("/client/{}", text(client))).await?;
+    desk.find("[data-testid=attachment-signature] img").await.context("the manager sees it")?;
+    Ok(())
 }
 
 /// axe-core finds nothing.

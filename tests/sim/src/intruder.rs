@@ -36,7 +36,7 @@ impl Intruder {
             "username": "intruso", "password": PASSWORD,
             "device": {"id": device, "name": "intruso", "platform": "linux"},
         });
-        let url = format!("http://{}/api/auth/sign-in", server.address());
+        let url = server.url("/api/auth/sign-in");
         let http = client()?;
         let session: Json = http.post(url).json(&body).send().await?.error_for_status()?.json().await?;
         let token = session["access_token"].as_str().context("a token")?.to_owned();
@@ -57,7 +57,7 @@ impl Intruder {
         let push = format!(r#"{{"events":[{text}],"device_ms":{now}}}"#);
         let response = self
             .http
-            .post(format!("http://{}/api/sync/push", server.address()))
+            .post(server.url("/api/sync/push"))
             .bearer_auth(&self.token)
             .header("content-type", "application/json")
             .body(push)

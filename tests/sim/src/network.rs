@@ -9,12 +9,15 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Where the server is now.
+pub type Address = Arc<Mutex<SocketAddr>>;
 type Body = BoxBody<Bytes, Error>;
 
 /// How the network is for a device.
@@ -65,18 +68,19 @@ pub struct Network(Arc<State>);
 
 struct State {
     here: SocketAddr,
-    server: SocketAddr,
+    server: Address,
     weather: Mutex<Weather>,
     rng: Mutex<fastrand::Rng>,
     late: Mutex<Vec<Request<Full<Bytes>>>>,
     carried: AtomicU64,
     harmed: AtomicU64,
     passed: Notify,
-    open: AtomicBool,
+    /// Ends with [`Network::close`]: a campaign makes thousands of these.
+    accepting: OnceLock<AbortHandle>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -85,7 +89,7 @@ impl Network {
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn to(server: SocketAddr, seed: u64) -> Result<Network> {
+    pub async fn to(server: Address, seed: u64) -> Result<Network> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -98,10 +102,11 @@ impl Network {
             carried: AtomicU64::new(0),
             harmed: AtomicU64::new(0),
             passed: Notify::new(),
-            open: AtomicBool::new(true),
+            accepting: OnceLock::new(),
             client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector),
         });
-        tokio::spawn(accept(listener, state.clone()));
+        let accepting = tokio::spawn(accept(listener, state.clone())).abort_handle();
+        state.accepting.get_or_init(|| accepting);
         Ok(Network(state))
     }
 
@@ -144,16 +149,15 @@ impl Network {
 
     /// Takes no more connections.
     pub fn close(&self) {
-        self.0.open.store(false, Ordering::SeqCst);
+        if let Some(accepting) = self.0.accepting.get() {
+            accepting.abort();
+        }
         self.0.passed.notify_waiters();
     }
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if !state.open.load(Ordering::SeqCst) {
-            return;
-        }
         let state = state.clone();
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request| state.clone().carry(request));
@@ -224,7 +228,7 @@ impl State {
 
     async fn forward(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Error> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        *request.uri_mut() = format!("http://{}{path}", self.server).parse()?;
+        *request.uri_mut() = format!("http://{}{path}", *lock(&self.server)).parse()?;
         request.headers_mut().remove(HOST);
         let (parts, body) = self.client.request(request).await?.into_parts();
         Ok(Response::from_parts(parts, body.collect().await?.to_bytes()))

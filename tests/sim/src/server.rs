@@ -1,8 +1,8 @@
 //! The server of a simulated world.
 
+use crate::network::{Address, lock};
 use anyhow::{Context as _, Result};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 use vereda_domain::BranchId;
 use vereda_domain::api::Role;
 use vereda_server::identity::passwords::PasswordCost;
@@ -15,10 +15,11 @@ pub const PASSWORD: &str = "una palabra muy larga";
 pub const PEOPLE: [(&str, Role); 4] =
     [("ana", Role::Officer), ("luis", Role::Officer), ("eva", Role::Officer), ("marta", Role::Manager)];
 
-/// A server that can be stopped and started again at the same address.
+/// A server that can be stopped and started again with what it stored.
 pub struct Server {
     running: Option<Running>,
     config: Config,
+    address: Address,
     folder: tempfile::TempDir,
     /// The branch of everybody.
     pub branch: BranchId,
@@ -41,7 +42,7 @@ impl Server {
         };
         config.limits.drain_ms = 100;
         let running = vereda_server::start(config.clone()).await?;
-        config.listen = running.api_addr;
+        let address = Address::new(running.api_addr.into());
         let people = running.people();
         let branch = people.add_branch("Norte").await?.id;
         for (username, role) in PEOPLE.iter().copied().chain([("intruso", Role::Officer)]) {
@@ -54,12 +55,17 @@ impl Server {
             };
             people.add_user(user).await?;
         }
-        Ok(Server { running: Some(running), config, folder, branch })
+        Ok(Server { running: Some(running), config, address, folder, branch })
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.config.listen
+    pub fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    /// A place on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", *lock(&self.address))
     }
 
     /// Publishes a reference bundle.
@@ -92,22 +98,14 @@ impl Server {
         }
     }
 
-    /// Starts it where it was.
+    /// Starts it on what it stored, at an address of its own: another program may have taken the old one.
     ///
     /// # Errors
-    /// When its address stays taken.
+    /// When it cannot start.
     pub async fn start_again(&mut self) -> Result<()> {
-        let patience = Instant::now() + Duration::from_secs(20);
-        loop {
-            match vereda_server::start(self.config.clone()).await {
-                Ok(running) => {
-                    self.running = Some(running);
-                    return Ok(());
-                }
-                // Connections that linger may hold the port for a moment.
-                Err(_) if Instant::now() < patience => tokio::task::yield_now().await,
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let running = vereda_server::start(self.config.clone()).await?;
+        *lock(&self.address) = running.api_addr;
+        self.running = Some(running);
+        Ok(())
     }
 }

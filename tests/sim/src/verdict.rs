@@ -39,6 +39,7 @@ pub async fn heal(world: &mut World) -> Result<()> {
                 ensure!(
                     view.line.state == SyncState::Idle
                         && view.line.waiting == 0
+                        && view.line.files == 0
                         && view.line.quarantined == 0,
                     "the device of {} does not come to rest: {:?}, {:?}",
                     device.username,

@@ -36,6 +36,7 @@ fn kind(body: &EventBody) -> &'static str {
     match body {
         EventBody::ClientCaptured { .. } => "client_captured",
         EventBody::ClientEdited { .. } => "client_edited",
+        EventBody::Attached { .. } => "attached",
         EventBody::Assessed(_) => "assessed",
         EventBody::Decided { .. } => "decided",
     }

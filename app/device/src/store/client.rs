@@ -1,7 +1,7 @@
 //! One client: capturing, editing, what happened.
 
 use super::meta::{Identity, People};
-use super::{chain, drafts, portfolio, project};
+use super::{chain, drafts, files, portfolio, project};
 use crate::error::{DeviceError, Result};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use vereda_domain::client::{self, CONSENT_TEXT_VERSION, ClientField, ClientFields};
 use vereda_domain::event::{Edit, EventBody};
 use vereda_domain::gateway::{
-    ClientView, Conflict, CreateClientRequest, EditClientRequest, TimelineItem, TimelineKind,
+    AttachmentView, ClientView, Conflict, CreateClientRequest, EditClientRequest, TimelineItem, TimelineKind,
 };
 use vereda_domain::hlc::Hlc;
 use vereda_domain::record::{AssessmentRecord, ClientRecord, Register};
@@ -115,11 +115,30 @@ pub(crate) fn view(db: &Connection, identity: &Identity, id: ClientId) -> Result
             })
         })
         .collect();
+    let attachments = client
+        .attachments
+        .values()
+        .rev()
+        .map(|attached| {
+            let state = match attached.attachment.file() {
+                Some(file) => files::state(db, id, file.sha256)?,
+                None => Some(false),
+            };
+            Ok(AttachmentView {
+                attachment: attached.attachment.clone(),
+                actor: people.of(attached.actor),
+                at: attached.at,
+                waiting: state == Some(true),
+                here: state.is_some(),
+            })
+        })
+        .collect::<Result<_>>()?;
     Ok(ClientView {
         row: portfolio::row(db, &people, id)?,
         captured_at: client.captured_at,
         consents: client.consents.values().cloned().collect(),
         conflicts,
+        attachments,
         timeline: latest_first(timeline),
         scores,
         draft: drafts::of_client(db, id)?,
@@ -145,6 +164,10 @@ fn client_timeline(client: &ClientRecord, people: &People) -> Vec<Placed> {
             let what = TimelineKind::Edited { field: *field, value: write.value.clone() };
             items.push(((*hlc, 1), TimelineItem { at: write.at, actor: people.of(write.actor), what }));
         }
+    }
+    for (hlc, attached) in &client.attachments {
+        let what = TimelineKind::Attached { kind: attached.attachment.kind().to_owned() };
+        items.push(((*hlc, 1), TimelineItem { at: attached.at, actor: people.of(attached.actor), what }));
     }
     items
 }

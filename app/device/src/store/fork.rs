@@ -79,7 +79,7 @@ fn renamed(mut body: EventBody, names: &BTreeMap<Hlc, Hlc>) -> EventBody {
     match &mut body {
         EventBody::ClientEdited { edits, .. } => edits.values_mut().for_each(|edit| both(&mut edit.replaces)),
         EventBody::Decided { replaces, .. } => both(replaces),
-        EventBody::ClientCaptured { .. } | EventBody::Assessed(_) => {}
+        EventBody::ClientCaptured { .. } | EventBody::Attached { .. } | EventBody::Assessed(_) => {}
     }
     body
 }

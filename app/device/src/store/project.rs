@@ -1,6 +1,6 @@
 //! Records, and the tables that screens read, made from them in the same transaction.
 
-use super::meta;
+use super::{files, meta};
 use crate::error::Result;
 use rusqlite::{Connection, OptionalExtension};
 use vereda_domain::client::{ClientField, compact, fold_name, phone_key};
@@ -152,6 +152,7 @@ pub(crate) fn remove(db: &Connection, key: &RecordKey) -> Result<()> {
             )?
             .execute([&id])?;
             db.prepare_cached("DELETE FROM clients WHERE id = ?1")?.execute([&id])?;
+            files::forget(db, &id)?;
         }
         RecordKey::Assessment(_) => {
             db.prepare_cached("DELETE FROM assessments WHERE id = ?1")?.execute([&id])?;

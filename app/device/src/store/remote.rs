@@ -19,6 +19,8 @@ pub(crate) struct Page {
     pub changes: Vec<Box<RawValue>>,
     pub cursor: u64,
     pub more: bool,
+    #[serde(default)]
+    pub remaining: Option<u64>,
 }
 
 /// Tries again what could not be read before. Gives how many could now.
@@ -114,13 +116,14 @@ fn unpurge(db: &Connection, key: &RecordKey) -> Result<()> {
 }
 
 /// Forgets what is not for this user any more, once nothing captured here hangs on it: no event that
-/// waits, no unfinished interview.
+/// waits, no unfinished interview, no file.
 pub(crate) fn purge(db: &Connection) -> Result<()> {
     let mut statement = db.prepare_cached(
         "SELECT kind, id FROM purges p
          WHERE NOT EXISTS (SELECT 1 FROM events e
                            WHERE e.status = 0 AND (e.record = p.kind || '/' || p.id OR e.client = p.id))
-           AND NOT EXISTS (SELECT 1 FROM drafts d WHERE d.client = p.id)",
+           AND NOT EXISTS (SELECT 1 FROM drafts d WHERE d.client = p.id)
+           AND NOT EXISTS (SELECT 1 FROM files f WHERE f.sent = 0 AND f.client = p.id)",
     )?;
     let mut rows = statement.query([])?;
     let mut gone = Vec::new();
@@ -146,6 +149,7 @@ fn observe(clock: &mut Clock, record: &Record, now: Millis) {
             see(&client.since);
             client.fields.values().flat_map(|register| register.writes.keys()).for_each(&mut see);
             client.consents.keys().for_each(&mut see);
+            client.attachments.keys().for_each(&mut see);
         }
         Record::Assessment(assessment) => {
             see(&assessment.hlc);

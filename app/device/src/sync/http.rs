@@ -6,12 +6,13 @@ use crate::store::remote::Page;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
-use vereda_domain::Millis;
 use vereda_domain::api::{
-    DeviceInfo, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push, Pushed,
-    Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn,
+    DeviceInfo, FileStatus, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push,
+    Pushed, Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn,
 };
-use vereda_domain::event::ChainHead;
+use vereda_domain::attachment::MAX_FILE_BYTES;
+use vereda_domain::event::{ChainHead, Hash};
+use vereda_domain::{ClientId, Millis};
 
 /// To reach the server at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -176,8 +177,9 @@ impl Server {
         read(checked_within(request, UPLOAD).await?).await
     }
 
-    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32) -> Result<Page> {
-        let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}"));
+    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32, count: bool) -> Result<Page> {
+        let count = if count { "&count=true" } else { "" };
+        let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}{count}"));
         answer(self.client.get(url).bearer_auth(token)).await
     }
 
@@ -196,6 +198,46 @@ impl Server {
         }
         let said = response.headers().get(SERVER_MS).and_then(|value| value.to_str().ok());
         Ok(said.and_then(|text| text.parse().ok()))
+    }
+
+    fn file_url(&self, client: ClientId, sha256: Hash) -> String {
+        self.url(&format!("/api/clients/{client}/files/{sha256}"))
+    }
+
+    /// How much of a file it has.
+    pub(crate) async fn file_status(
+        &self,
+        token: &str,
+        client: ClientId,
+        sha256: Hash,
+    ) -> Result<FileStatus> {
+        let url = format!("{}/status", self.file_url(client, sha256));
+        answer(self.client.get(url).bearer_auth(token)).await
+    }
+
+    /// Sends a piece of a file; one that is not where the server goes on changes nothing there.
+    pub(crate) async fn file_piece(
+        &self,
+        token: &str,
+        client: ClientId,
+        sha256: Hash,
+        from: u64,
+        piece: Vec<u8>,
+    ) -> Result<FileStatus> {
+        let url = format!("{}?from={from}", self.file_url(client, sha256));
+        let request = self
+            .client
+            .post(url)
+            .bearer_auth(token)
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .body(piece);
+        read(checked_within(request, UPLOAD).await?).await
+    }
+
+    /// All of a file.
+    pub(crate) async fn file(&self, token: &str, client: ClientId, sha256: Hash) -> Result<Vec<u8>> {
+        let response = checked(self.client.get(self.file_url(client, sha256)).bearer_auth(token)).await?;
+        body(response, usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX)).await
     }
 
     /// A session under a new identity, for a device whose chain forked.

@@ -6,9 +6,10 @@
 //! happened; a failure changes nothing but that.
 //!
 //! A run asks the server who it is and what time it has, makes sure of a session, sends what waits
-//! past what the server holds, takes the receipt, receives what changed, page by page, and looks for
-//! a newer model. Every step is idempotent, so a run may end anywhere.
+//! past what the server holds, takes the receipt, receives what changed, page by page, looks for a newer
+//! model, and sends the pictures that the events named. Every step is idempotent, so a run may end anywhere.
 
+pub(crate) mod files;
 pub(crate) mod http;
 mod model;
 mod run;

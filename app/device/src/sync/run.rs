@@ -1,12 +1,12 @@
 //! The steps of one run.
 
 use super::http::Server;
-use super::model;
+use super::{files, model};
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
 use crate::store::chain::BATCH_BYTES;
 use crate::store::remote::Page;
-use crate::store::{Gather, chain, meta, models, project, remote};
+use crate::store::{Gather, chain, files as kept, meta, models, project, remote};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ fn next_size(size: usize, took: Duration, least: usize, most: usize) -> usize {
 pub(crate) struct Stats {
     pub sent: u64,
     pub received: u64,
+    /// Changes that this run brings, as far as it is known.
+    pub to_receive: u64,
     /// Device minus server.
     pub drift_ms: Option<Millis>,
     pub model_refused: Option<String>,
@@ -68,18 +70,32 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
         push(session, &server, stats).await?;
     }
     if let Some(why) = session.escrow().await {
+        files::send(session, &server).await?;
         return Err(DeviceError::Ended(why));
     }
-    pull(session, &server, stats).await?;
-    aside(session, &server).await?;
-    model::update(session, &server, stats).await
+    let received = receive(session, &server, stats).await;
+    match &received {
+        // Access has ended while a token still holds: what was captured is delivered first.
+        Err(DeviceError::Refused(problem))
+            if matches!(problem.code, ProblemCode::UserDisabled | ProblemCode::DeviceRevoked) => {}
+        Err(_) => return received,
+        Ok(()) => {}
+    }
+    files::send(session, &server).await?;
+    received
+}
+
+async fn receive(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {
+    pull(session, server, stats).await?;
+    aside(session, server).await?;
+    model::update(session, server, stats).await
 }
 
 /// Asks, in one small request, whether anything is new when nothing waits here.
 async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
     let points = session
         .read(|db| {
-            let waits = chain::counts(db)?.0 > 0;
+            let waits = chain::counts(db)?.0 > 0 || kept::counts(db)?.0 > 0;
             // Who never sent anything has no receipt, and an empty chain at the server; who never got
             // anything has no cursor, and is at the beginning.
             let seq = meta::get(db, &meta::RECEIPT)?.map_or(0, |receipt| receipt.seq);
@@ -140,6 +156,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             if rewound > 0 {
                 // The server was set back to an earlier state: so is what it changed since.
                 meta::clear(db, &meta::CURSOR)?;
+                kept::ask_again(db)?;
             }
             Ok(rewound)
         })
@@ -240,7 +257,8 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
         })
         .await?;
     let cursor = session.read(|db| meta::get(db, &meta::CURSOR)).await?.unwrap_or(0);
-    let page = fetch(session, server, cursor, PAGE).await?;
+    let page = fetch(session, server, cursor, PAGE, true).await?;
+    stats.to_receive = page.changes.len() as u64 + page.remaining.unwrap_or(0);
     if !page.more {
         let received = apply(session, cursor, page).await?;
         count(session, stats, received);
@@ -265,7 +283,8 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
 fn count(session: &Arc<Session>, stats: &mut Stats, received: u64) {
     stats.received += received;
     if received > 0 {
-        session.board.set_state(SyncState::Receiving { done: stats.received });
+        let (done, total) = (stats.received, stats.to_receive.max(stats.received));
+        session.board.set_state(SyncState::Receiving { done, total });
     }
 }
 
@@ -297,8 +316,9 @@ async fn pages(
     loop {
         let begun = Instant::now();
         let (cursor, more) = (page.cursor, page.more);
-        let ahead =
-            async { if more { fetch(session, server, cursor, size).await.map(Some) } else { Ok(None) } };
+        let ahead = async {
+            if more { fetch(session, server, cursor, size, false).await.map(Some) } else { Ok(None) }
+        };
         let (received, next) = tokio::join!(apply(session, before, page), ahead);
         count(session, stats, received?);
         match next? {
@@ -311,10 +331,16 @@ async fn pages(
     }
 }
 
-/// One page past a cursor.
-async fn fetch(session: &Arc<Session>, server: &Server, cursor: u64, limit: u32) -> Result<Page> {
-    let page =
-        with_token(session, server, |token| async move { server.pull(&token, cursor, limit).await }).await?;
+/// One page past a cursor; `count` asks how many changes follow it.
+async fn fetch(
+    session: &Arc<Session>,
+    server: &Server,
+    cursor: u64,
+    limit: u32,
+    count: bool,
+) -> Result<Page> {
+    let ask = |token: String| async move { server.pull(&token, cursor, limit, count).await };
+    let page = with_token(session, server, ask).await?;
     crate::fail::point("pull.received");
     if page.more && page.cursor <= cursor {
         return Err(DeviceError::Server("its pages do not go on".into()));

@@ -232,6 +232,7 @@ async fn a_manager_may_decide_where_an_officer_may_not_any_more() {
         }],
         cursor: 1,
         more: false,
+        remaining: None,
         server_ms: START,
     });
     let identity = session.identity();

@@ -25,7 +25,7 @@ async fn an_answer_waits_for_one_page_of_a_large_pull_at_the_most() {
                     Change::State { record: Record::Client(other) }
                 })
                 .collect();
-            page_of(Pulled { changes, cursor: page + 1, more: true, server_ms: START })
+            page_of(Pulled { changes, cursor: page + 1, more: true, remaining: None, server_ms: START })
         })
         .collect();
     let draft = device.app.start_interview(ClientRequest { client: made.row.id }).await.unwrap().id;

@@ -23,6 +23,7 @@ fn record(n: u128, name: &str, document: &str, phone: &str, place: &str) -> Reco
             .into_iter()
             .map(|(field, value)| (field, register(value)))
             .collect(),
+        attachments: Default::default(),
         consents: Default::default(),
     })
 }

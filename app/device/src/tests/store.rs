@@ -93,7 +93,7 @@ fn a_store_of_a_newer_app_is_not_touched() {
     store.write(|db| Ok(db.pragma_update(None, "user_version", 99)?)).unwrap();
     drop(store);
     let refused = Store::open(&folder, &key, OpenMode::Existing);
-    assert!(matches!(refused, Err(DeviceError::StoreTooNew { found: 99, known: 2 })));
+    assert!(matches!(refused, Err(DeviceError::StoreTooNew { found: 99, known: 3 })));
 }
 
 #[test]
@@ -198,6 +198,7 @@ async fn what_is_pulled_joins_what_waits_and_conflicts_are_shown_and_settled() {
         changes: vec![Change::State { record: Record::Client(theirs) }],
         cursor: 9,
         more: false,
+        remaining: None,
         server_ms: START,
     });
     let identity = session.identity();
@@ -224,6 +225,7 @@ async fn what_is_purged_stays_until_nothing_captured_hangs_on_it() {
         changes: vec![Change::Purge { key: RecordKey::Client(client) }],
         cursor: 1,
         more: false,
+        remaining: None,
         server_ms: START,
     });
     let identity = session.identity();

@@ -36,9 +36,14 @@ world-offline-waiting = { $n ->
   }
 world-connecting = Connecting…
 world-sending = Sending { $done } of { $total }
-world-receiving = { $n ->
-    [one] Receiving: { $n } record
-   *[other] Receiving: { $n } records
+world-receiving = Receiving { $done } of { $total }
+world-files = { $n ->
+    [one] Sending { $n } picture: { $percent }%
+   *[other] Sending { $n } pictures: { $percent }%
+  }
+world-files-waiting = { $n ->
+    [one] { $n } picture to send
+   *[other] { $n } pictures to send
   }
 world-model = Updating the model…
 world-blocked = Blocked: { $cause }

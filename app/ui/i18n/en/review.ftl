@@ -68,6 +68,7 @@ decided-refer = Referred
 decided-refuse = Refused
 event-captured = { $actor } registered the client
 event-edited = { $actor } changed { $field } to “{ $value }”
+event-attached = { $actor } added: { $what }
 event-emptied = { $actor } cleared { $field }
 event-assessed = { $actor } assessed: { $group }, { $pd }, model { $version }
 event-approve = { $actor } ({ $rank }) approved

@@ -9,6 +9,11 @@ sync-offline-next = You can go on working. The next try is at { $time }.
 sync-connecting-means = Looking for the server and signing in.
 sync-sending-means = Sending what was captured, in order. You may leave this screen.
 sync-receiving-means = Receiving the changes to your portfolio. If it breaks off, it goes on where it was.
+sync-files-means = The interviews are at the server; pictures and signatures follow. If it breaks off, they go on where they were.
+sync-files-wait = { $n ->
+    [one] A picture or signature waits to be sent; it is kept here.
+   *[other] { $n } pictures or signatures wait to be sent; they are kept here.
+  }
 sync-model-means = Fetching and checking a model. The current one stays in use.
 sync-last-error = Last failure: { $time }
 sync-sign-in = Sign in again
@@ -41,6 +46,7 @@ sync-more = { $n ->
   }
 sync-kind-client_captured = New client
 sync-kind-client_edited = Corrected details
+sync-kind-attached = Picture, signature or place
 sync-kind-assessed = Assessment
 sync-kind-decided = Decision
 sync-receipt = What the server holds

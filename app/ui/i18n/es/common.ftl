@@ -36,9 +36,14 @@ world-offline-waiting = { $n ->
   }
 world-connecting = Conectando…
 world-sending = Enviando { $done } de { $total }
-world-receiving = { $n ->
-    [one] Recibiendo: { $n } registro
-   *[other] Recibiendo: { $n } registros
+world-receiving = Recibiendo { $done } de { $total }
+world-files = { $n ->
+    [one] Enviando { $n } foto: { $percent } %
+   *[other] Enviando { $n } fotos: { $percent } %
+  }
+world-files-waiting = { $n ->
+    [one] { $n } foto por enviar
+   *[other] { $n } fotos por enviar
   }
 world-model = Actualizando el modelo…
 world-blocked = Detenido: { $cause }

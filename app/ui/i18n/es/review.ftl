@@ -68,6 +68,7 @@ decided-refer = Remitido
 decided-refuse = Negado
 event-captured = { $actor } registró al cliente
 event-edited = { $actor } cambió { $field } a «{ $value }»
+event-attached = { $actor } agregó: { $what }
 event-emptied = { $actor } borró { $field }
 event-assessed = { $actor } evaluó: { $group }, { $pd }, modelo { $version }
 event-approve = { $actor } ({ $rank }) aprobó

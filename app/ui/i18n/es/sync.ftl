@@ -9,6 +9,11 @@ sync-offline-next = Puede seguir trabajando. Se intentará de nuevo a las { $tim
 sync-connecting-means = Buscando el servidor e iniciando sesión.
 sync-sending-means = Enviando lo capturado, en orden. Puede salir de esta pantalla.
 sync-receiving-means = Recibiendo los cambios de su cartera. Si se corta, sigue donde quedó.
+sync-files-means = Las entrevistas ya están en el servidor; ahora van las fotos y firmas. Si se corta, siguen donde quedaron.
+sync-files-wait = { $n ->
+    [one] Una foto o firma espera para ser enviada; está guardada aquí.
+   *[other] { $n } fotos o firmas esperan para ser enviadas; están guardadas aquí.
+  }
 sync-model-means = Descargando y comprobando un modelo. El actual sigue en uso.
 sync-last-error = Última falla: { $time }
 sync-sign-in = Iniciar sesión de nuevo
@@ -41,6 +46,7 @@ sync-more = { $n ->
   }
 sync-kind-client_captured = Cliente nuevo
 sync-kind-client_edited = Datos corregidos
+sync-kind-attached = Foto, firma o ubicación
 sync-kind-assessed = Evaluación
 sync-kind-decided = Decisión
 sync-receipt = Lo que tiene el servidor

@@ -9,6 +9,7 @@ mod number;
 mod options;
 mod pinpad;
 mod risk;
+mod signature;
 
 pub use basics::*;
 pub use dialog::*;
@@ -19,3 +20,4 @@ pub use number::*;
 pub use options::*;
 pub use pinpad::*;
 pub use risk::*;
+pub use signature::*;

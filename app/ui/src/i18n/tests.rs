@@ -6,6 +6,8 @@ use vereda_domain::gateway::ErrorCode;
 
 /// Families of keys that the source composes: the part before the composed one.
 const COMPOSED: &[&str] = &[
+    "attach-",
+    "attachment-",
     "error-",
     "month-",
     "role-",

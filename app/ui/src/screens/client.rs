@@ -1,5 +1,6 @@
 //! One client: who, what they agreed to, what has happened, and what comes next.
 
+use super::attachments::Attachments;
 use super::client_form::field_label;
 use super::portfolio::start_interview;
 use super::review_list::decided_key;
@@ -86,6 +87,7 @@ pub fn Client(client: ClientId) -> Element {
                 Last { last, scores: view.scores.clone() }
             }
             Who { view: view.clone() }
+            Attachments { client, view: view.clone(), query }
             Panel { title: t!("client-timeline"), testid: "timeline",
                 if view.scores.is_empty() && editable {
                     EmptyState {

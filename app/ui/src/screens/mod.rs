@@ -1,5 +1,6 @@
 //! One module per screen.
 
+mod attachments;
 pub mod client;
 pub mod client_form;
 pub mod decision;

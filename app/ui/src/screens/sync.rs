@@ -79,6 +79,7 @@ fn StatePanel(line: SyncLine, view: Option<SyncView>) -> Element {
     let (tone, icon, text) = world(here(), &line, browser::now());
     let (explained, progress) = match &line.state {
         SyncState::Idle if line.waiting > 0 => (t!("sync-waiting-means"), None),
+        SyncState::Idle if line.files > 0 => (t!("sync-files-wait", n = line.files), None),
         SyncState::Idle if line.done_at.is_none() => (t!("sync-never-means"), None),
         SyncState::Idle => (t!("sync-idle-means"), None),
         SyncState::Offline { next_try: Some(at) } => {
@@ -87,7 +88,12 @@ fn StatePanel(line: SyncLine, view: Option<SyncView>) -> Element {
         SyncState::Offline { next_try: None } => (t!("sync-offline-means"), None),
         SyncState::Connecting => (t!("sync-connecting-means"), Some((None, None))),
         SyncState::Sending { done, total } => (t!("sync-sending-means"), Some((Some(*done), Some(*total)))),
-        SyncState::Receiving { .. } => (t!("sync-receiving-means"), Some((None, None))),
+        SyncState::Receiving { done, total } => {
+            (t!("sync-receiving-means"), Some((Some(*done), Some(*total))))
+        }
+        SyncState::SendingFiles { done, total } => {
+            (t!("sync-files-means"), Some((Some(*done), Some(*total))))
+        }
         SyncState::UpdatingModel => (t!("sync-model-means"), Some((None, None))),
         SyncState::Blocked { code } => (here().text(&format!("error-{}-do", code.as_str()), &[]), None),
     };

@@ -26,7 +26,7 @@ pub fn Timeline(items: Vec<TimelineItem>, #[props(default)] leads: bool) -> Elem
 /// Which assessment something that happened is about.
 fn about(what: &TimelineKind) -> Option<AssessmentId> {
     match what {
-        TimelineKind::Captured | TimelineKind::Edited { .. } => None,
+        TimelineKind::Captured | TimelineKind::Edited { .. } | TimelineKind::Attached { .. } => None,
         TimelineKind::Assessed { assessment, .. }
         | TimelineKind::Decided { assessment, .. }
         | TimelineKind::Rescored { assessment, .. } => Some(*assessment),
@@ -40,6 +40,7 @@ fn Happened(item: TimelineItem, leads: bool) -> Element {
     let icon = match &item.what {
         TimelineKind::Captured => Icon::UserPlus,
         TimelineKind::Edited { .. } => Icon::Pencil,
+        TimelineKind::Attached { .. } => Icon::FileText,
         TimelineKind::Assessed { .. } => Icon::Scale,
         TimelineKind::Decided { .. } => Icon::ClipboardCheck,
         TimelineKind::Rescored { .. } => Icon::ShieldCheck,
@@ -95,6 +96,10 @@ fn happened(i18n: I18n, lang: Lang, item: &TimelineItem) -> String {
             let key = if value.is_empty() { "event-emptied" } else { "event-edited" };
             let field = ("field", field_label(i18n, *field).into());
             i18n.text(key, &[actor, field, ("value", value.clone().into())])
+        }
+        TimelineKind::Attached { kind } => {
+            let what = i18n.text(&format!("attachment-{kind}"), &[]);
+            i18n.text("event-attached", &[actor, ("what", what.into())])
         }
         TimelineKind::Assessed { group, probability, model_version, .. } => i18n.text(
             "event-assessed",

@@ -4,6 +4,7 @@
 //! a rotation its token. Reading ones see one moment (`REPEATABLE READ`), so that a page of changes
 //! and the place where it ends belong together.
 
+mod files;
 mod history;
 mod insight;
 mod models;
@@ -23,8 +24,12 @@ use tokio_postgres::{Config, IsolationLevel, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Schema changes, in order and numbered as SQLite's are.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// The key of the advisory lock under which one server migrates while the others wait: "vereda".
 const MIGRATION_LOCK: i64 = 0x7665_7265_6461;

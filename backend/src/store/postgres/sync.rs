@@ -299,6 +299,24 @@ async fn reassign(
     run(t, doing, sql, &[&moved.from.0, &branch.0, &kinds, &ids, &taken]).await.map(|_| ())
 }
 
+/// How many changes follow a place.
+async fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
+    let doing = "count changes";
+    let after = to_i64(after);
+    let row = match query.owner {
+        None => {
+            let sql = "SELECT count(*) FROM records WHERE branch = $1 AND seq > $2";
+            first(t, doing, sql, &[&query.branch.0, &after]).await?
+        }
+        Some(owner) => {
+            let sql = "SELECT (SELECT count(*) FROM records WHERE branch = $1 AND owner = $3 AND seq > $2) \
+                       + (SELECT count(*) FROM purges WHERE \"user\" = $3 AND branch = $1 AND seq > $2)";
+            first(t, doing, sql, &[&query.branch.0, &after, &owner.0]).await?
+        }
+    };
+    row.map_or(Ok(0), |row| Ok(to_u64(get(&row, 0)?)))
+}
+
 async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let doing = "read changes";
     let end = branch_seq(t, query.branch, "").await?;
@@ -327,5 +345,10 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         last = to_u64(get(row, 0)?);
         changes.push(PageChange::of(get(row, 1)?, || key_of(get(row, 2)?, get(row, 3)?))?);
     }
-    Ok(PullPage { changes, cursor: if more { last } else { end }, more })
+    let remaining = match (query.count, more) {
+        (false, _) => None,
+        (true, false) => Some(0),
+        (true, true) => Some(count_in(t, query, last).await?),
+    };
+    Ok(PullPage { changes, cursor: if more { last } else { end }, more, remaining })
 }

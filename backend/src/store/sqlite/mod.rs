@@ -3,6 +3,7 @@
 //! WAL with `synchronous=FULL`: what is answered for has reached the disk. Writers that wait for
 //! each other share one commit, so a burst of pushes costs few flushes.
 
+mod files;
 mod history;
 mod insight;
 mod models;
@@ -20,8 +21,12 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-pub(super) const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(super) const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// Statements that a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 128;

@@ -258,6 +258,25 @@ fn reassign(
     Ok(())
 }
 
+/// How many changes follow a place.
+fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
+    let doing = "count changes";
+    let read = |row: &rusqlite::Row<'_>| Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?));
+    let (branch, after) = (query.branch.0, to_i64(after));
+    let counted = match query.owner {
+        None => {
+            let sql = "SELECT count(*) FROM records WHERE branch = ?1 AND seq > ?2";
+            first(t, doing, sql, params![branch, after], read)?
+        }
+        Some(owner) => {
+            let sql = "SELECT (SELECT count(*) FROM records WHERE branch = ?1 AND owner = ?3 AND seq > ?2) \
+                       + (SELECT count(*) FROM purges WHERE user = ?3 AND branch = ?1 AND seq > ?2)";
+            first(t, doing, sql, params![branch, after, owner.0], read)?
+        }
+    };
+    Ok(counted.unwrap_or(0))
+}
+
 fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let doing = "read changes";
     let get = |e| database(doing, e);
@@ -296,5 +315,10 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         last = seq;
         changes.push(PageChange::of(body, || key_of(&kind, id))?);
     }
-    Ok(PullPage { changes, cursor: if more { last } else { end }, more })
+    let remaining = match (query.count, more) {
+        (false, _) => None,
+        (true, false) => Some(0),
+        (true, true) => Some(count_in(t, query, last)?),
+    };
+    Ok(PullPage { changes, cursor: if more { last } else { end }, more, remaining })
 }

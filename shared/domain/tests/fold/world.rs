@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+use vereda_domain::attachment::{Attachment, Position};
 use vereda_domain::client::{ClientField, ClientFields, Consent};
 use vereda_domain::event::{
     Assessment, Edit, Event, EventBody, Hash, OverrideCode, OverrideReason, RecordedScore, margin_bits,
@@ -73,6 +74,8 @@ pub enum Step {
     Capture { on: usize, client: usize, value: u8 },
     /// Edits a client in knowledge of what is on that device; of nothing, if it is not there.
     Edit { on: usize, client: usize, fields: BTreeMap<u8, u8> },
+    /// Adds a place to a client.
+    Attach { on: usize, client: usize, value: u8 },
     /// Scores a client.
     Assess { on: usize, client: usize, margin: f64 },
     /// Decides on an assessment that is on that device.
@@ -89,6 +92,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (on.clone(), 0..3usize, 0..4u8).prop_map(|(on, client, value)| Step::Capture { on, client, value }),
         6 => (on.clone(), 0..3usize, prop::collection::btree_map(0..4u8, 0..4u8, 1..3))
             .prop_map(|(on, client, fields)| Step::Edit { on, client, fields }),
+        2 => (on.clone(), 0..3usize, 0..4u8).prop_map(|(on, client, value)| Step::Attach { on, client, value }),
         2 => (on.clone(), 0..3usize, -4.0..4.0f64)
             .prop_map(|(on, client, margin)| Step::Assess { on, client, margin }),
         4 => (on.clone(), any::<prop::sample::Index>(), 0..3u8)
@@ -203,6 +207,13 @@ impl World {
                 }
             }
             Step::Edit { on, client: n, fields } => self.edit(*on, *n, fields),
+            Step::Attach { on, client: n, value } => {
+                let place = Position { latitude_e7: 0, longitude_e7: 0, accuracy_m: u32::from(*value) };
+                self.write(
+                    *on,
+                    EventBody::Attached { client: client(*n), attachment: Attachment::Position(place) },
+                );
+            }
             Step::Assess { on, client: n, margin } => {
                 let assessment = assessment(self.events.len(), client(*n), *margin);
                 self.write(*on, EventBody::Assessed(Box::new(assessment)));

@@ -1,0 +1,84 @@
+//! Files of clients.
+
+use super::rows::{all, first, from_json, run, to_i64, to_u64};
+use super::{SqliteStore, database};
+use crate::store::*;
+use rusqlite::{Transaction, params};
+
+#[async_trait]
+impl FileStore for SqliteStore {
+    async fn client(&self, client: ClientId) -> Result<Option<ClientRecord>> {
+        let doing = "find a client";
+        self.read(doing, move |t| {
+            let sql = "SELECT body FROM records WHERE kind = 'client' AND id = ?1";
+            let body: Option<String> =
+                first(t, doing, sql, [client.0], |row| row.get(0).map_err(|e| database(doing, e)))?;
+            Ok(body.map(|body| from_json("record", &body)).transpose()?.and_then(client_of))
+        })
+        .await
+    }
+
+    async fn file(&self, file: FileKey) -> Result<FileState> {
+        self.read("find a file", move |t| state(t, file)).await
+    }
+
+    async fn add_piece(&self, file: FileKey, from: u64, piece: Vec<u8>) -> Result<FileState> {
+        let doing = "store a piece of a file";
+        self.write(doing, move |t| {
+            let now = state(t, file)?;
+            if now.whole || now.received != from {
+                return Ok(now);
+            }
+            let received = from + piece.len() as u64;
+            let key = (file.client.0, file.sha256.0);
+            let sql = "INSERT INTO file_pieces(client, sha256, start, bytes) VALUES (?1, ?2, ?3, ?4)";
+            run(t, doing, sql, params![key.0, key.1, to_i64(from), piece])?;
+            let sql = "INSERT INTO files(client, sha256, received) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT DO UPDATE SET received = excluded.received";
+            run(t, doing, sql, params![key.0, key.1, to_i64(received)])?;
+            Ok(FileState { received, whole: false })
+        })
+        .await
+    }
+
+    async fn file_bytes(&self, file: FileKey) -> Result<Vec<u8>> {
+        let doing = "read a file";
+        self.read(doing, move |t| {
+            let sql = "SELECT bytes FROM file_pieces WHERE client = ?1 AND sha256 = ?2 ORDER BY start";
+            let pieces: Vec<Vec<u8>> = all(t, doing, sql, params![file.client.0, file.sha256.0], |row| {
+                row.get(0).map_err(|e| database(doing, e))
+            })?;
+            Ok(pieces.concat())
+        })
+        .await
+    }
+
+    async fn settle_file(&self, file: FileKey, whole: Option<Millis>) -> Result<()> {
+        let doing = "settle a file";
+        self.write(doing, move |t| {
+            let key = (file.client.0, file.sha256.0);
+            if let Some(now) = whole {
+                let sql =
+                    "UPDATE files SET whole_ms = ?3 WHERE client = ?1 AND sha256 = ?2 AND whole_ms IS NULL";
+                run(t, doing, sql, params![key.0, key.1, now])?;
+            } else if !state(t, file)?.whole {
+                for table in ["file_pieces", "files"] {
+                    let sql = format!("DELETE FROM {table} WHERE client = ?1 AND sha256 = ?2");
+                    run(t, doing, &sql, params![key.0, key.1])?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn state(t: &Transaction<'_>, file: FileKey) -> Result<FileState> {
+    let doing = "find a file";
+    let get = |e| database(doing, e);
+    let sql = "SELECT received, whole_ms IS NOT NULL FROM files WHERE client = ?1 AND sha256 = ?2";
+    let found = first(t, doing, sql, params![file.client.0, file.sha256.0], |row| {
+        Ok(FileState { received: to_u64(row.get(0).map_err(get)?), whole: row.get(1).map_err(get)? })
+    })?;
+    Ok(found.unwrap_or_default())
+}
