@@ -70,6 +70,7 @@ commands! {
         sync: GetSync,
         sync_now: SyncNow,
         sync_log: GetSyncLog,
+        branch: GetBranch,
         model: GetModel,
     }
 }

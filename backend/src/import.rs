@@ -8,11 +8,15 @@
 use crate::clock::now_ms;
 use crate::error::ServerError;
 use crate::http::Shared;
+use crate::store::FileKey;
 use crate::sync::{PushError, Pusher};
 use age::secrecy::SecretString;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use vereda_domain::api::{EventOutcome, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, Push, Receipt};
-use vereda_domain::export::{ExportError, read};
-use vereda_domain::{DeviceId, UserId};
+use vereda_domain::event::Hash;
+use vereda_domain::export::{Export, ExportError, ExportedFile, read};
+use vereda_domain::{BranchId, DeviceId, UserId};
 
 /// The most that a passphrase's file may ask for: 2 to this many rounds, 512 MiB.
 const MAX_WORK_FACTOR: u8 = 19;
@@ -61,6 +65,10 @@ pub struct Imported {
     pub stored: u64,
     /// Events kept aside, with their place in the chain and why.
     pub quarantined: Vec<(u64, String)>,
+    /// Pictures and signatures that are here, now or before.
+    pub files: u64,
+    /// Those that no event names, or that are not what their hash says.
+    pub files_aside: u64,
     /// What the server holds of the chain now; absent when the file held no event.
     pub receipt: Option<Receipt>,
 }
@@ -80,7 +88,7 @@ pub async fn import(app: &Shared, sealed: Vec<u8>, key: Key) -> Result<Imported,
     let text = tokio::task::spawn_blocking(move || open(&sealed, key))
         .await
         .map_err(|error| ImportError::Sealed(error.to_string()))??;
-    let (header, events) = read(&text)?;
+    let Export { header, events, files } = read(&text)?;
     let foreign = || ImportError::ForeignDevice { device: header.device, user: header.user };
     let owner = app.store.device_owner(header.device).await.map_err(ServerError::from)?;
     let user = app.store.user(header.user).await.map_err(ServerError::from)?;
@@ -88,7 +96,8 @@ pub async fn import(app: &Shared, sealed: Vec<u8>, key: Key) -> Result<Imported,
     let branch = user.branch.as_ref().ok_or_else(foreign)?.id;
     let pusher = Pusher { user: user.id, role: user.role, branch, device: header.device };
 
-    let mut imported = Imported { stored: 0, quarantined: Vec::new(), receipt: None };
+    let mut imported =
+        Imported { stored: 0, quarantined: Vec::new(), files: 0, files_aside: 0, receipt: None };
     let mut events = events.into_iter().peekable();
     while events.peek().is_some() {
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -114,8 +123,39 @@ pub async fn import(app: &Shared, sealed: Vec<u8>, key: Key) -> Result<Imported,
         }
         imported.receipt = Some(pushed.receipt);
     }
-    tracing::info!(device = %header.device, stored = imported.stored, "an export was imported");
+    for file in files {
+        let taken = take_file(app, branch, file).await?;
+        let count = if taken { &mut imported.files } else { &mut imported.files_aside };
+        *count += 1;
+    }
+    tracing::info!(
+        device = %header.device,
+        stored = imported.stored,
+        files = imported.files,
+        "an export was imported"
+    );
     Ok(imported)
+}
+
+/// Stores a file that an event of the branch names; `false` when none does, or it is not what its hash says.
+async fn take_file(app: &Shared, branch: BranchId, file: ExportedFile) -> Result<bool, ServerError> {
+    let ExportedFile { client, sha256, data } = file;
+    let named = app.store.client(client).await?.filter(|record| record.branch == branch).is_some_and(|record| {
+        let mut files = record.attachments.values().filter_map(|attached| attached.attachment.file());
+        files.any(|file| file.sha256 == sha256)
+    });
+    let bytes = BASE64.decode(data).unwrap_or_default();
+    if !named || Hash::of(&bytes) != sha256 {
+        return Ok(false);
+    }
+    let key = FileKey { client, sha256 };
+    if !app.store.file(key).await?.whole {
+        // In one piece, in place of what may have come before the network went.
+        app.store.settle_file(key, None).await?;
+        app.store.add_piece(key, 0, bytes).await?;
+        app.store.settle_file(key, Some(now_ms())).await?;
+    }
+    Ok(true)
 }
 
 fn open(sealed: &[u8], key: Key) -> Result<String, ImportError> {

@@ -227,6 +227,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let app = server::open(Config::load(file.config.as_deref())?).await?;
             let imported = import(&app, sealed, key).await?;
             println!("stored: {}, kept aside: {}", imported.stored, imported.quarantined.len());
+            println!("pictures: {}, not named by any event: {}", imported.files, imported.files_aside);
             for (seq, why) in imported.quarantined {
                 println!("  event {seq}: {why}");
             }

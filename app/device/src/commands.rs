@@ -297,10 +297,16 @@ impl App {
     /// What was not sent, as an encrypted file for branch staff to import at the server.
     pub async fn export_unsent(&self, request: ExportRequest) -> Answer<ExportFile> {
         self.with(move |session| {
-            let events = session.store.read(chain::unsent)?;
-            crate::export::export(&session.identity(), &events, &request.sealed_for, session.now())
+            let (events, files) = session.store.read(|db| Ok((chain::unsent(db)?, files::unsent(db)?)))?;
+            crate::export::export(&session.identity(), events, files, &request.sealed_for, session.now())
         })
         .await
+    }
+
+    /// For a manager: the branch's devices, and what the server put aside.
+    pub async fn branch(&self) -> Answer<BranchView> {
+        let session = self.untouched()?;
+        Ok(crate::sync::branch::view(&session).await?)
     }
 
     /// The active model and its history.

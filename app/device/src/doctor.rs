@@ -10,7 +10,7 @@ use crate::export;
 use crate::keystore::KeyStore;
 use crate::people::Folders;
 use crate::session::lock_folder;
-use crate::store::{self, OpenMode, Store, chain, meta, project};
+use crate::store::{self, OpenMode, Store, chain, files, meta, project};
 use crate::vault::{StoreKey, Vault};
 use rusqlite::Connection;
 use serde_json::value::RawValue;
@@ -95,7 +95,13 @@ impl Doctor {
             .ok_or_else(|| DeviceError::StoreDamaged("it does not say whose it is".into()))?;
         drop(db);
         let events = readable(copy.path(), &key)?;
-        export::export(&identity, &events, sealed_for, self.clock.now())
+        let db = store::connect(&copy.path().join(store::FILE), &key, OpenMode::Existing)?;
+        // A store of an earlier schema has none; of a damaged one, the events go before them.
+        let files = files::unsent(&db).unwrap_or_else(|error| {
+            tracing::warn!(%error, "pictures and signatures cannot be read; the export has none");
+            Vec::new()
+        });
+        export::export(&identity, events, files, sealed_for, self.clock.now())
     }
 
     fn outside(&self, folder: &Path) -> Report {

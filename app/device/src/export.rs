@@ -6,7 +6,7 @@ use crate::store::meta::Identity;
 use age::secrecy::SecretString;
 use serde_json::value::RawValue;
 use vereda_domain::Millis;
-use vereda_domain::export::{FORMAT, Header, write};
+use vereda_domain::export::{Export, ExportedFile, Header, write};
 use vereda_domain::gateway::{ExportFile, SealedFor};
 
 /// scrypt's cost for passphrases: 64 MiB, as much as a PIN costs, which every phone has.
@@ -14,22 +14,25 @@ const WORK_FACTOR: u8 = 16;
 /// The shortest passphrase, in characters.
 const SHORTEST: usize = 12;
 
-/// The export of these events.
+/// The export of these events and files.
 pub(crate) fn export(
     identity: &Identity,
-    events: &[Box<RawValue>],
+    events: Vec<Box<RawValue>>,
+    files: Vec<ExportedFile>,
     sealed_for: &SealedFor,
     at: Millis,
 ) -> Result<ExportFile> {
     let header = Header {
-        format: FORMAT,
+        format: Header::format_of(files.len() as u64),
         device: identity.device,
         user: identity.me(),
         branch: identity.branch_id(),
         at,
         events: events.len() as u64,
+        files: files.len() as u64,
     };
-    let text = write(&header, events)?;
+    let (count, pictures) = (header.events, header.files);
+    let text = write(&Export { header, events, files })?;
     let sealed = match sealed_for {
         SealedFor::Key { key } => {
             let recipient: age::x25519::Recipient = key
@@ -49,5 +52,5 @@ pub(crate) fn export(
     };
     let text =
         sealed.map_err(|error| DeviceError::Internal(format!("the export cannot be sealed: {error}")))?;
-    Ok(ExportFile { name: format!("vereda-{}-{}.age", identity.device, at), events: header.events, text })
+    Ok(ExportFile { name: format!("vereda-{}-{}.age", identity.device, at), events: count, files: pictures, text })
 }

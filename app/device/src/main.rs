@@ -89,7 +89,7 @@ fn export(doctor: &Doctor, user: &str, key: Option<String>, out: &PathBuf) -> Re
     let mut written = std::fs::File::create_new(out)?;
     std::io::Write::write_all(&mut written, file.text.as_bytes())?;
     written.sync_all()?;
-    println!("{} events are in {}", file.events, out.display());
+    println!("{} events and {} pictures are in {}", file.events, file.files, out.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -26,12 +26,15 @@ async fn unsent_work_is_exported_imported_once_and_the_device_goes_on() {
     let second = device.new_client("Persona Dos", "1002").await;
     device.assess(second).await;
     device.assess(first).await;
+    let what = NewAttachment::Signature { strokes: vec![vec![(0.1, 0.1), (0.9, 0.3)]] };
+    let view = device.app.attach(AttachRequest { client: second, what }).await.unwrap();
+    let sha256 = view.attachments[0].attachment.file().unwrap().sha256;
 
     let (private, public) = new_key();
     let private = age::secrecy::ExposeSecret::expose_secret(&private).to_owned();
     let by_key = SealedFor::Key { key: public };
     let export = device.app.export_unsent(ExportRequest { sealed_for: by_key.clone() }).await.unwrap();
-    assert_eq!(export.events, 3);
+    assert_eq!((export.events, export.files), (4, 1));
     assert!(export.text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"));
     assert!(!export.text.contains("Persona"));
     let weak = SealedFor::Passphrase { passphrase: "corta".into() };
@@ -54,17 +57,21 @@ async fn unsent_work_is_exported_imported_once_and_the_device_goes_on() {
     assert!(matches!(refused, Err(ImportError::Sealed(_))), "{refused:?}");
     let import = || server.running().import(sealed(&export.text), Key::Identity(private.clone()));
     let imported = import().await.unwrap();
-    let Imported { stored, quarantined, receipt } = &imported;
-    assert_eq!((*stored, quarantined.len(), receipt.as_ref().unwrap().seq), (3, 0, 4));
+    let Imported { stored, quarantined, files, files_aside, receipt } = &imported;
+    assert_eq!((*files, *files_aside), (1, 0));
+    assert_eq!((*stored, quarantined.len(), receipt.as_ref().unwrap().seq), (4, 0, 5));
     // The same file again changes nothing.
-    assert_eq!(import().await.unwrap().receipt.unwrap().seq, 4);
+    assert_eq!(import().await.unwrap().receipt.unwrap().seq, 5);
 
     // The device finds that the server has it all, and goes on.
     device.new_client("Persona Tres", "1003").await;
     let view = device.synced().await;
-    assert_eq!((view.line.waiting, view.receipt.unwrap().seq), (0, 5));
+    assert_eq!((view.line.waiting, view.line.files, view.receipt.unwrap().seq), (0, 0, 6));
     let manager = Device::enrolled(&server, "marta").await;
     assert_eq!(manager.portfolio().await.total, 3);
+    let request = FileRequest { client: second, sha256 };
+    let seen = manager.app.file(request.clone()).await.unwrap();
+    assert_eq!(seen, device.app.file(request).await.unwrap());
     let empty = device.app.export_unsent(ExportRequest { sealed_for: by_key }).await.unwrap();
     assert_eq!(empty.events, 0);
 }
@@ -91,7 +98,7 @@ async fn a_store_that_the_app_does_not_open_gives_its_work_to_the_doctor() {
     assert!(reports[0].findings.is_empty(), "{:?}", reports[0].findings);
     assert_eq!(reports[0].inside.unwrap().waiting, 3);
     let export = doctor.export("luis", PIN, &passphrase).unwrap();
-    assert_eq!(export.events, 3);
+    assert_eq!((export.events, export.files), (4, 1));
 
     server.start_again().await;
     let imported =

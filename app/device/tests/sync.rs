@@ -86,6 +86,30 @@ async fn a_manager_decides_and_the_officer_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manager_sees_the_branchs_devices_and_whose_clock_is_off() {
+    let mut server = Server::start().await;
+    let (ana, luis) = (Device::enrolled(&server, "ana").await, Device::enrolled(&server, "luis").await);
+    const TWO_HOURS: i64 = 2 * 3600 * 1000;
+    ana.offset.store(TWO_HOURS, Ordering::SeqCst);
+    for device in [&ana, &luis] {
+        device.new_client("María Peña", "1.020.345").await;
+        device.until(|line| line.waiting == 0).await;
+    }
+    let marta = Device::enrolled(&server, "marta").await;
+    let view = marta.app.branch().await.unwrap();
+    assert_eq!(view.aside, []);
+    let of = |name: &str| view.devices.iter().find(|device| device.user.starts_with(name)).unwrap().clone();
+    assert_eq!(view.devices[0].user, "ANA de Prueba", "the worst clock first");
+    let drift = of("ANA").drift_ms.unwrap();
+    assert!((TWO_HOURS - 60_000..TWO_HOURS + 60_000).contains(&drift), "{drift}");
+    assert!(of("LUIS").drift_ms.unwrap().abs() < 60_000);
+    assert!(of("MARTA").drift_ms.is_none(), "it never sent anything");
+    assert_eq!(code(ana.app.branch().await), ErrorCode::Forbidden);
+    server.stop().await;
+    assert_eq!(code(marta.app.branch().await), ErrorCode::Unreachable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_devices_that_edit_the_same_field_keep_both_values_until_one_is_chosen() {
     let mut server = Server::start().await;
     let ana = Device::enrolled(&server, "ana").await;

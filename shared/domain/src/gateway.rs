@@ -10,7 +10,7 @@ use crate::attachment::{Attachment, MediaType};
 use crate::client::{ClientField, ClientFields, ClientProblem, Consent};
 use crate::event::{Assessment, Hash, OverrideReason};
 use crate::record::{Rank, Rescore};
-use crate::{AssessmentId, ClientId, Decision, DraftId, Millis, UserId};
+use crate::{AssessmentId, ClientId, Decision, DeviceId, DraftId, Millis, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use vereda_scoring::bundle::{Bundle, Group, Groups, Schema, Text};
@@ -100,6 +100,8 @@ commands! {
     GetSyncLog = "sync_log": () => String;
     /// What was not sent, as an encrypted file for branch staff to import at the server.
     ExportUnsent = "export_unsent": ExportRequest => ExportFile;
+    /// For a manager: the branch's devices, and what the server put aside. Needs the network.
+    GetBranch = "branch": () => BranchView;
     /// The active model and its history.
     GetModel = "model": () => ModelView;
     /// Changes settings.
@@ -1083,8 +1085,51 @@ pub struct ExportFile {
     pub name: String,
     /// How many events are in it.
     pub events: u64,
+    /// How many pictures and signatures.
+    pub files: u64,
     /// The file: age, as ASCII text.
     pub text: String,
+}
+
+/// See [`GetBranch`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchView {
+    /// Whose clock is farthest off first.
+    pub devices: Vec<BranchDevice>,
+    /// Events that the server put aside, latest first.
+    pub aside: Vec<AsideView>,
+}
+
+/// One device of a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchDevice {
+    /// Which.
+    pub device: DeviceId,
+    /// Whose, as people call them.
+    pub user: String,
+    /// What people call it.
+    pub name: String,
+    /// When the server last heard of it.
+    pub seen_at: Millis,
+    /// Its clock minus the server's at its last push.
+    pub drift_ms: Option<Millis>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// One event that was put aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsideView {
+    /// In whose chain.
+    pub device: DeviceId,
+    /// Its place there.
+    pub seq: u64,
+    /// Whose work, as people call them.
+    pub user: String,
+    /// When the server received it.
+    pub at: Millis,
+    /// The reason's name, then what support wants to know.
+    pub why: String,
 }
 
 /// The active model and its history.

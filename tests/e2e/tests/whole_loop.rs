@@ -138,6 +138,9 @@ async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
     ensure!(sha.contains(text(&recorded["assessment"]["model"]["sha256"])), "the model's hash: {sha}");
     desk.get("review-rescore").await?;
     accessible(&desk, "the review").await?;
+    desk.go("/sync").await?;
+    desk.get("branch-device").await.context("the branch's devices, for its manager")?;
+    accessible(&desk, "sync, for a manager").await?;
     pictures_arrive(&desk, &recorded["assessment"]["client"]).await?;
     desk.go(&format!("/review/{assessment}")).await?;
     desk.click("review-refer").await?;

@@ -205,7 +205,7 @@ pub(crate) fn acknowledge(
 }
 
 /// Why an event was put aside: the reason's name, then what support wants to know.
-fn why(reason: QuarantineReason, detail: &str) -> Result<String> {
+pub(crate) fn why(reason: QuarantineReason, detail: &str) -> Result<String> {
     let reason = serde_json::to_value(reason)?;
     let reason = reason.as_str().unwrap_or_default();
     Ok(if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") })

@@ -4,9 +4,12 @@
 use super::{chain, client, project};
 use crate::error::{DeviceError, Result};
 use crate::store::meta::Identity;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rusqlite::{Connection, OptionalExtension};
 use vereda_domain::attachment::{Attachment, FileInfo, MAX_ATTACHMENTS, MediaType};
 use vereda_domain::event::{EventBody, Hash};
+use vereda_domain::export::ExportedFile;
 use vereda_domain::{ClientId, Millis};
 
 /// The most bytes of files that the server has too.
@@ -169,6 +172,23 @@ pub(crate) fn sent(db: &Connection, file: &Waiting) -> Result<()> {
     db.prepare_cached("UPDATE files SET sent = 1 WHERE client = ?1 AND sha256 = ?2")?
         .execute((file.client.to_string(), file.sha256.to_string()))?;
     make_room(db, COPIES)
+}
+
+/// All that waits, to be brought out as a file.
+pub(crate) fn unsent(db: &Connection) -> Result<Vec<ExportedFile>> {
+    let mut statement =
+        db.prepare_cached("SELECT client, sha256, bytes FROM files WHERE sent = 0 ORDER BY at, client, sha256")?;
+    let mut rows = statement.query([])?;
+    let mut files = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (client, sha256, bytes): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        files.push(ExportedFile {
+            client: super::id(&client)?,
+            sha256: super::id(&sha256)?,
+            data: BASE64.encode(bytes),
+        });
+    }
+    Ok(files)
 }
 
 /// The server was set back to an earlier state: it may have lost any of them. It is asked about each

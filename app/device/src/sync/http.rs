@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 use vereda_domain::api::{
-    DeviceInfo, FileStatus, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push,
+    Device, DeviceInfo, FileStatus, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode, Push,
     Pushed, Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn,
 };
 use vereda_domain::attachment::MAX_FILE_BYTES;
@@ -161,6 +161,11 @@ impl Server {
         let list: Vec<Quarantined> = answer(self.client.get(url).bearer_auth(token)).await?;
         let all = list.len() < MAX_PULL_CHANGES as usize;
         Ok((list, all))
+    }
+
+    /// The branch's devices, for its manager.
+    pub(crate) async fn devices(&self, token: &str) -> Result<Vec<Device>> {
+        answer(self.client.get(self.url("/api/devices")).bearer_auth(token)).await
     }
 
     pub(crate) async fn push(&self, token: &str, push: &Push) -> Result<Pushed> {

@@ -9,6 +9,7 @@
 //! past what the server holds, takes the receipt, receives what changed, page by page, looks for a newer
 //! model, and sends the pictures that the events named. Every step is idempotent, so a run may end anywhere.
 
+pub(crate) mod branch;
 pub(crate) mod files;
 pub(crate) mod http;
 mod model;

@@ -49,6 +49,22 @@ sync-kind-client_edited = Corrected details
 sync-kind-attached = Picture, signature or place
 sync-kind-assessed = Assessment
 sync-kind-decided = Decision
+# The branch, for its manager.
+branch-title = Devices of the branch
+branch-devices = { $n ->
+    [one] One device
+   *[other] { $n } devices
+  }
+branch-seen = last contact: { $time }
+branch-revoked = Revoked
+branch-clock-off = Clock is off
+branch-nothing-aside = The server has put nothing of this branch aside.
+branch-aside = { $n ->
+    [one] The server put one record aside
+   *[other] The server put { $n } records aside
+  }
+branch-aside-at = record { $seq }, { $time }
+branch-again = Ask again
 sync-receipt = What the server holds
 receipt-says = The server confirmed that it holds everything up to record { $seq }: { $time }.
 receipt-none = The server has not confirmed anything from this device yet.

@@ -49,6 +49,22 @@ sync-kind-client_edited = Datos corregidos
 sync-kind-attached = Foto, firma o ubicación
 sync-kind-assessed = Evaluación
 sync-kind-decided = Decisión
+# La agencia, para su jefe.
+branch-title = Dispositivos de la agencia
+branch-devices = { $n ->
+    [one] Un dispositivo
+   *[other] { $n } dispositivos
+  }
+branch-seen = último contacto: { $time }
+branch-revoked = Revocado
+branch-clock-off = Reloj desajustado
+branch-nothing-aside = El servidor no ha apartado nada de esta agencia.
+branch-aside = { $n ->
+    [one] El servidor apartó un registro
+   *[other] El servidor apartó { $n } registros
+  }
+branch-aside-at = registro { $seq }, { $time }
+branch-again = Consultar de nuevo
 sync-receipt = Lo que tiene el servidor
 receipt-says = El servidor confirmó haber guardado hasta el registro { $seq }: { $time }.
 receipt-none = El servidor aún no ha confirmado nada de este dispositivo.

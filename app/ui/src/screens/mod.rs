@@ -1,6 +1,7 @@
 //! One module per screen.
 
 mod attachments;
+mod branch;
 pub mod client;
 pub mod client_form;
 pub mod decision;

@@ -1,5 +1,6 @@
 //! Everything about sync: what it is doing, what waits and why, what the server has acknowledged.
 
+use super::branch::Branch;
 use crate::browser;
 use crate::components::*;
 use crate::fmt;
@@ -10,14 +11,14 @@ use crate::shell::{Screen, world};
 use crate::state::use_app;
 use crate::t;
 use dioxus::prelude::*;
-use vereda_domain::api::Receipt;
+use vereda_domain::api::{Receipt, Role};
 use vereda_domain::gateway::{
     ErrorCode, GatewayError, GetSync, GetSyncLog, SignInAgain, SignInAgainRequest, SyncError, SyncItem,
     SyncLine, SyncLogEntry, SyncNow, SyncState, SyncView,
 };
 
 /// How far a clock may be off before a person should hear of it, in milliseconds.
-const WORRYING_DRIFT: i64 = 60_000;
+pub(super) const WORRYING_DRIFT: i64 = 60_000;
 
 /// The screen.
 #[component]
@@ -26,6 +27,7 @@ pub fn Sync() -> Element {
     let sync = use_query::<GetSync>(|| ());
     let mut asked = use_signal(|| false);
     let mut refusal = use_signal(|| None::<GatewayError>);
+    let manager = app.user().is_some_and(|user| user.role == Role::Manager);
     let line = (app.sync)();
     let moving =
         !matches!(line.state, SyncState::Idle | SyncState::Offline { .. } | SyncState::Blocked { .. });
@@ -64,6 +66,9 @@ pub fn Sync() -> Element {
             if let Some(view) = (sync.data)() {
                 Items { items: view.items, waiting: line.waiting, quarantined: line.quarantined }
                 Receipts { receipt: view.receipt, drift_ms: view.drift_ms, server: view.server, device: view.device }
+                if manager {
+                    Branch {}
+                }
                 Runs { log: view.log }
                 ShareLog {}
             } else {
@@ -261,7 +266,7 @@ fn Item(item: SyncItem, at: String) -> Element {
 }
 
 /// In the officer's words why something was put aside. What follows the reason's name is for support.
-fn reason_text(why: &str) -> &'static str {
+pub(super) fn reason_text(why: &str) -> &'static str {
     match why.split(':').next().unwrap_or_default() {
         "unknown_kind" => "aside-unknown-kind",
         "malformed" => "aside-malformed",
@@ -284,25 +289,29 @@ fn ItemBody(item: SyncItem, at: String) -> Element {
     }
 }
 
+/// How far a clock is off, in words.
+pub(super) fn drift_text(drift_ms: Option<i64>) -> String {
+    let lang = lang();
+    let Some(drift) = drift_ms else { return t!("drift-unknown") };
+    let size = drift.unsigned_abs() as f64 / 1000.0;
+    let shown = match size {
+        ..90.0 => t!("drift-seconds", n = fmt::number(lang, size, 1)),
+        ..5_400.0 => t!("drift-minutes", n = fmt::number(lang, size / 60.0, 0)),
+        ..172_800.0 => t!("drift-hours", n = fmt::number(lang, size / 3_600.0, 1)),
+        _ => t!("drift-days", n = fmt::number(lang, size / 86_400.0, 0)),
+    };
+    match drift {
+        -999..=999 => t!("drift-none"),
+        1_000.. => t!("drift-ahead", by = shown),
+        _ => t!("drift-behind", by = shown),
+    }
+}
+
 /// What the server holds, by its own account, and how far the clocks are apart.
 #[component]
 fn Receipts(receipt: Option<Receipt>, drift_ms: Option<i64>, server: String, device: String) -> Element {
     let lang = lang();
     let worrying = drift_ms.is_some_and(|drift| drift.abs() > WORRYING_DRIFT);
-    let drift = drift_ms.map(|drift| {
-        let size = drift.unsigned_abs() as f64 / 1000.0;
-        let shown = match size {
-            ..90.0 => t!("drift-seconds", n = fmt::number(lang, size, 1)),
-            ..5_400.0 => t!("drift-minutes", n = fmt::number(lang, size / 60.0, 0)),
-            ..172_800.0 => t!("drift-hours", n = fmt::number(lang, size / 3_600.0, 1)),
-            _ => t!("drift-days", n = fmt::number(lang, size / 86_400.0, 0)),
-        };
-        match drift {
-            -999..=999 => t!("drift-none"),
-            1_000.. => t!("drift-ahead", by = shown),
-            _ => t!("drift-behind", by = shown),
-        }
-    });
     rsx! {
         Panel { title: t!("sync-receipt"), testid: "receipt",
             match receipt {
@@ -313,7 +322,7 @@ fn Receipts(receipt: Option<Receipt>, drift_ms: Option<i64>, server: String, dev
                         Fact { label: t!("receipt-hash"),
                             span { class: "mono", title: "{receipt.hash}", {receipt.hash.to_string().chars().take(16).collect::<String>()} "…" }
                         }
-                        Fact { label: t!("clock"), testid: "drift", {drift.unwrap_or_else(|| t!("drift-unknown"))} }
+                        Fact { label: t!("clock"), testid: "drift", {drift_text(drift_ms)} }
                         Fact { label: t!("server"), "{server}" }
                         Fact { label: t!("device"), "{device}" }
                     }
@@ -321,7 +330,7 @@ fn Receipts(receipt: Option<Receipt>, drift_ms: Option<i64>, server: String, dev
                 None => rsx! {
                     p { class: "panel-lead", {t!("receipt-none")} }
                     dl { class: "facts",
-                        Fact { label: t!("clock"), testid: "drift", {drift.unwrap_or_else(|| t!("drift-unknown"))} }
+                        Fact { label: t!("clock"), testid: "drift", {drift_text(drift_ms)} }
                         Fact { label: t!("server"), "{server}" }
                         Fact { label: t!("device"), "{device}" }
                     }
