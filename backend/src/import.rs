@@ -140,10 +140,11 @@ pub async fn import(app: &Shared, sealed: Vec<u8>, key: Key) -> Result<Imported,
 /// Stores a file that an event of the branch names; `false` when none does, or it is not what its hash says.
 async fn take_file(app: &Shared, branch: BranchId, file: ExportedFile) -> Result<bool, ServerError> {
     let ExportedFile { client, sha256, data } = file;
-    let named = app.store.client(client).await?.filter(|record| record.branch == branch).is_some_and(|record| {
-        let mut files = record.attachments.values().filter_map(|attached| attached.attachment.file());
-        files.any(|file| file.sha256 == sha256)
-    });
+    let named =
+        app.store.client(client).await?.filter(|record| record.branch == branch).is_some_and(|record| {
+            let mut files = record.attachments.values().filter_map(|attached| attached.attachment.file());
+            files.any(|file| file.sha256 == sha256)
+        });
     let bytes = BASE64.decode(data).unwrap_or_default();
     if !named || Hash::of(&bytes) != sha256 {
         return Ok(false);
