@@ -73,6 +73,8 @@ enum Command {
         #[arg(long)]
         to: PathBuf,
     },
+    /// Print the description of the API: OpenAPI 3.1.
+    Openapi,
     /// Make a key for exports and print it: keep the private part offline, give the public to devices.
     RecoveryKey,
     /// Serve sample branches, people and portfolios. One line of JSON on standard output says where
@@ -236,6 +238,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Backup { file, to } => {
             let made = backup(&Config::load(file.config.as_deref())?, &to)?;
             println!("{}: {} bytes of database, {} keys", to.display(), made.database_bytes, made.keys);
+        }
+        Command::Openapi => {
+            println!("{}", serde_json::to_string_pretty(&vereda_server::http::document(&Config::default()))?);
         }
         Command::RecoveryKey => {
             let (private, public) = new_key();

@@ -20,8 +20,8 @@ use crate::sync::Sync;
 use axum::Router;
 use axum_server::Handle;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -66,6 +66,7 @@ pub async fn open(config: Config) -> Result<Shared, ServerError> {
         models,
         metrics,
         store,
+        description: OnceLock::new(),
         draining: AtomicBool::new(false),
         config,
     }))

@@ -142,7 +142,7 @@ async fn nobody_else_sees_a_file_and_nothing_else_is_taken() {
     officer.push(&events.iter().collect::<Vec<_>>()).await;
     let caller = &officer.caller;
 
-    for (from, piece) in [(0, &[][..]), (1, &photo[..]), (usize::MAX, &photo[..1])] {
+    for (from, piece) in [(0, &[][..]), (1, &photo[..]), (i64::MAX as usize, &photo[..1])] {
         let problem = refused(send(caller, &path, from, piece).await, 422, ProblemCode::InvalidInput).await;
         assert_eq!(problem.fields[0].field, "body");
     }

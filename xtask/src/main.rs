@@ -1,6 +1,7 @@
 //! `cargo xtask`: every developer command. Each installs what it needs, says what it does while it
 //! does it, and leaves everything it makes under `target/` or `dist/`.
 
+mod api;
 mod bench;
 mod check;
 mod demo;
@@ -15,6 +16,7 @@ mod run;
 mod services;
 mod test;
 mod train;
+mod venv;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ enum Command {
     Train,
     /// Train models with other libraries, and compare what they say with what the imported models say.
     Parity(peers::Options),
+    /// Hold a live server against the description of its API, with all checks of schemathesis.
+    Api(api::Options),
     /// Take the pictures in docs/screenshots from the real app.
     Screenshots,
     /// Measure what the pages docs/BENCHMARKS*.md report, on optimised builds.
@@ -57,7 +61,7 @@ enum Command {
     /// Kill devices at every step of their work, and look at what is left.
     Kill(kill::Options),
     /// Start a PostgreSQL and a Redis for tests, run a command with their addresses in
-    /// VEREDA_TEST_POSTGRES and VEREDA_TEST_REDIS, stop them.
+    /// VEREDA_TEST_POSTGRES and VEREDA_TEST_REDIS, and schemathesis in VEREDA_TEST_SCHEMATHESIS, stop them.
     Services {
         /// The command and its arguments.
         #[arg(trailing_var_arg = true, required = true)]
@@ -82,6 +86,7 @@ fn main() -> ExitCode {
             .and_then(|()| page::build(if dev { page::Profile::Dev } else { page::Profile::Release })),
         Command::Train => train::run(),
         Command::Parity(options) => peers::parity(&options),
+        Command::Api(options) => api::run(&options),
         Command::Screenshots => pictures::screenshots(),
         Command::Bench { what } => bench::run(what),
         Command::Fuzz(options) => fuzz::run(&options),

@@ -2,7 +2,7 @@
 //! comparison with those that train models.
 
 use crate::run::{cargo, command, root, step, succeed, target};
-use crate::{deps, deps::Need};
+use crate::venv;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -35,24 +35,7 @@ pub struct Options {
 /// # Errors
 /// When Python or a package cannot be installed.
 pub fn python() -> Result<PathBuf> {
-    deps::ensure(Need::TRAIN)?;
-    let environment = target().join("peers-venv");
-    let python = environment.join("bin/python");
-    if !python.exists() {
-        step("Making a Python environment");
-        succeed(command("python3").args(["-m", "venv"]).arg(&environment))?;
-    }
-    let requirements = root().join("models/peers/requirements.txt");
-    let installed = environment.join("installed.txt");
-    let wanted = std::fs::read(&requirements)?;
-    if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
-        step("Installing the libraries to compare with");
-        succeed(
-            command(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements),
-        )?;
-        std::fs::write(installed, wanted)?;
-    }
-    Ok(python)
+    Ok(venv::programs("peers-venv", "models/peers/requirements.txt")?.join("python"))
 }
 
 /// The folder of a version of XGBoost, for PYTHONPATH, installed on demand.

@@ -1,5 +1,6 @@
 //! Commands that need the services of the backend.
 
+use crate::api;
 use crate::deps::{self, Need};
 use crate::run::{clean, command, step, succeed};
 use anyhow::{Context as _, Result};
@@ -36,5 +37,6 @@ pub fn run(words: &[String]) -> Result<()> {
     deps::ensure(Need::SERVICES)?;
     let services = Services::start()?;
     let (program, arguments) = words.split_first().context("a command is needed")?;
-    succeed(services.tell(clean(&mut command(program)).args(arguments)))
+    let mut command = command(program);
+    succeed(api::tell(services.tell(clean(&mut command).args(arguments)))?)
 }

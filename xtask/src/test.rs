@@ -2,7 +2,7 @@
 
 use crate::run::{cargo, step, succeed};
 use crate::services::Services;
-use crate::{deps, page};
+use crate::{api, deps, page};
 use anyhow::{Context as _, Result, bail, ensure};
 use deps::Need;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -25,13 +25,13 @@ pub fn run() -> Result<()> {
     let mut sum = Sum::default();
     step("Testing");
     let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    let whole = sum.of(services.tell(&mut tests))?;
+    let whole = sum.of(api::tell(services.tell(&mut tests))?)?;
     step("Testing the server once more, on PostgreSQL, and then two of them behind a proxy");
     // By name and not by package: a package alone is compiled with fewer features, and thus anew. The
     // device's tests of the same names go along.
     let again = [
-        ("postgres", &["api", "auth", "files", "insight", "judgement", "limits", "sync"][..]),
-        ("replicas", &["api", "files", "insight", "judgement", "sync"][..]),
+        ("postgres", &["api", "auth", "files", "insight", "judgement", "limits", "routes", "sync"][..]),
+        ("replicas", &["api", "files", "insight", "judgement", "routes", "sync"][..]),
     ];
     let mut status = whole;
     for (store, names) in again {

@@ -1,8 +1,10 @@
 //! Who calls, and whether they may: the one place where tokens and roles are checked.
 
+use super::Shared;
 use super::body::BodyLimit;
 use super::problem::{ApiError, ApiResult};
-use super::{Access, Shared};
+use super::route::{Access, Reach, Rules};
+use crate::store::HistoryScope;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -20,6 +22,8 @@ pub struct Caller {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// How far that reaches on this route.
+    pub reach: Reach,
     /// Where, if anywhere.
     pub branch: Option<BranchId>,
     /// On which device, if any.
@@ -30,6 +34,25 @@ impl Caller {
     /// The caller's branch; officers and managers have one.
     pub fn branch(&self) -> ApiResult<BranchId> {
         self.branch.ok_or_else(|| ApiError::new(ProblemCode::Forbidden, "This is for members of a branch."))
+    }
+
+    /// What the caller may see on this route.
+    pub fn scope(&self) -> ApiResult<HistoryScope> {
+        Ok(match self.reach {
+            Reach::Own => HistoryScope::Officer(self.user),
+            Reach::Branch => HistoryScope::Branch(self.branch()?),
+            Reach::Home => self.branch.map_or(HistoryScope::All, HistoryScope::Branch),
+            Reach::Any | Reach::All => HistoryScope::All,
+        })
+    }
+
+    /// The branch that the caller is held to on this route; `None` for all.
+    pub fn branches(&self) -> ApiResult<Option<BranchId>> {
+        match self.scope()? {
+            HistoryScope::All => Ok(None),
+            HistoryScope::Branch(branch) => Ok(Some(branch)),
+            HistoryScope::Officer(_) => self.branch().map(Some),
+        }
     }
 
     /// The caller's device, for which the session was opened.
@@ -54,29 +77,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 pub struct Guard {
     /// The server.
     pub app: Shared,
-    /// Who may call.
-    pub access: Access,
-    /// The largest body.
-    pub body_limit: usize,
+    /// The route's.
+    pub rules: Rules,
 }
 
 /// Lets the right callers through.
 pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(BodyLimit(guard.body_limit));
-    let (roles, escrow) = match guard.access {
-        Access::Public => return next.run(request).await,
-        Access::Roles(roles) => (roles, false),
-        Access::Escrow(roles) => (roles, true),
+    let Rules { access, body_limit, takes } = guard.rules;
+    request.extensions_mut().insert(BodyLimit(body_limit));
+    request.extensions_mut().insert(takes);
+    if access == Access::Public {
+        return next.run(request).await;
+    }
+    let escrow = matches!(access, Access::Escrow(_));
+    let mut caller = match identify(&guard.app, request.headers(), escrow).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal.into_response(),
     };
-    match identify(&guard.app, request.headers(), escrow).await {
-        Err(refusal) => refusal.into_response(),
-        Ok(caller) if roles.contains(&caller.role) => {
+    match access.who().iter().find(|(role, _)| *role == caller.role) {
+        Some((_, reach)) => {
+            caller.reach = *reach;
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
             response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
             response
         }
-        Ok(caller) => {
+        None => {
             let detail = format!("This is not for the role `{}`.", caller.role.as_str());
             let mut response = ApiError::new(ProblemCode::Forbidden, detail).into_response();
             response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
@@ -123,6 +149,8 @@ async fn identify(app: &Shared, headers: &axum::http::HeaderMap, escrow: bool) -
         user: user.id,
         name: user.name,
         role: user.role,
+        // Until the route says how far.
+        reach: Reach::Own,
         branch: claims.branch,
         device: claims.device,
     })

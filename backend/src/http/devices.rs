@@ -7,17 +7,12 @@ use crate::clock::now_ms;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use vereda_domain::api::{Device, Role};
-use vereda_domain::{BranchId, DeviceId};
-
-/// A manager sees to the own branch, an administrator to all.
-fn scope(caller: &Caller) -> ApiResult<Option<BranchId>> {
-    if caller.role == Role::Admin { Ok(None) } else { caller.branch().map(Some) }
-}
+use vereda_domain::DeviceId;
+use vereda_domain::api::Device;
 
 /// Every device that the caller sees to.
 pub async fn list(State(app): State<Shared>, caller: Caller) -> ApiResult<Json<Vec<Device>>> {
-    Ok(Json(app.store.devices(scope(&caller)?).await?))
+    Ok(Json(app.store.devices(caller.branches()?).await?))
 }
 
 /// Ends a device's access; what was captured on it is still taken in.
@@ -28,7 +23,7 @@ pub async fn revoke(
 ) -> ApiResult<StatusCode> {
     let id: DeviceId = id.parse().map_err(|_| ApiError::not_found())?;
     let device = app.store.device(id).await?.ok_or_else(ApiError::not_found)?;
-    if let Some(branch) = scope(&caller)? {
+    if let Some(branch) = caller.branches()? {
         let owner = app.store.user(device.user).await?.and_then(|user| user.branch);
         if owner.is_none_or(|owner| owner.id != branch) {
             return Err(ApiError::not_found());

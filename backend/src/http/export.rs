@@ -5,11 +5,11 @@
 //! read. The columns are listed once, for both formats.
 
 use super::Shared;
-use super::body::one_of;
+use super::body::field_error;
 use super::caller::Caller;
-use super::history::{FILTERS, filter};
+use super::history::filter;
 use super::problem::{ApiError, ApiResult};
-use super::query::Query;
+use super::query::{Form, Param, Query};
 use super::rows::streamed;
 use crate::clock::parse_time;
 use crate::store::{HistoryFilter, HistoryRow, Store};
@@ -29,6 +29,10 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use vereda_domain::api::{HistoryEntry, Source};
 use vereda_domain::record::Rescore;
+use vereda_scoring::FieldProblem;
+
+/// The media type of Parquet.
+pub const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// Entries of one page.
 const PAGE: u32 = 500;
@@ -82,17 +86,19 @@ fn inputs(entry: &HistoryEntry) -> String {
     serde_json::to_string(&entry.inputs).unwrap_or_default()
 }
 
+/// As what the entries are wanted.
+pub const FORMAT: Param =
+    Param::new("format", Form::OneOf(&["csv", "parquet"]), "As what the entries are wanted.");
+
 /// Streams all that the search finds.
 pub async fn export(State(app): State<Shared>, caller: Caller, query: Query) -> ApiResult<Response> {
-    let known: Vec<&str> = FILTERS.iter().copied().chain(["format"]).collect();
-    query.only(&known)?;
-    let media = query.read("format", &["csv", "parquet"], |text| match text {
+    let media = query.read(&FORMAT, |text| match text {
         "csv" => Some("text/csv; charset=utf-8"),
-        "parquet" => Some("application/vnd.apache.parquet"),
+        "parquet" => Some(PARQUET),
         _ => None,
     })?;
     let Some(media) = media else {
-        return Err(super::body::field_error("format", one_of(&["csv", "parquet"])));
+        return Err(field_error(FORMAT.name, FieldProblem::Required));
     };
     let filter = HistoryFilter { limit: PAGE, after: None, ..filter(&caller, &query)? };
     let is_csv = media.starts_with("text/csv");

@@ -4,16 +4,21 @@ use super::Shared;
 use super::body::{Piece, field_error, one_of};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
-use super::query::Query;
+use super::query::{Form, Param, Query};
+use super::route::Reach;
 use crate::clock::now_ms;
 use crate::store::{FileKey, FileState};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use vereda_domain::api::{FileStatus, Role};
+use vereda_domain::api::FileStatus;
 use vereda_domain::attachment::FileInfo;
 use vereda_domain::event::Hash;
+use vereda_scoring::FieldProblem;
+
+/// Where a piece belongs.
+pub const FROM: Param = Param::new("from", Form::Count, "How many bytes of the file come before this piece.");
 
 /// A file that the record of a client of the caller's branch names. Anything else is not there.
 async fn named(app: &Shared, caller: &Caller, path: (String, String)) -> ApiResult<Named> {
@@ -28,7 +33,7 @@ async fn named(app: &Shared, caller: &Caller, path: (String, String)) -> ApiResu
         .values()
         .find_map(|attached| attached.attachment.file().filter(|file| file.sha256 == sha256).cloned());
     let info = info.ok_or_else(ApiError::not_found)?;
-    let own = caller.role == Role::Manager || record.officer == caller.user;
+    let own = caller.reach != Reach::Own || record.officer == caller.user;
     Ok(Named { key: FileKey { client, sha256 }, info, own })
 }
 
@@ -81,11 +86,8 @@ pub async fn piece(
     query: Query,
     Piece(piece): Piece,
 ) -> ApiResult<Json<FileStatus>> {
-    query.only(&["from"])?;
-    let form = ["how many bytes come before this piece"];
-    let from: u64 = query
-        .read("from", &form, |text| text.parse().ok())?
-        .ok_or_else(|| field_error("from", one_of(&form)))?;
+    let from: Option<u64> = query.parsed(&FROM)?;
+    let from = from.ok_or_else(|| field_error(FROM.name, FieldProblem::Required))?;
     let file = named(&app, &caller, path).await?;
     let end = from.checked_add(piece.len() as u64);
     if piece.is_empty() || end.is_none_or(|end| end > file.info.bytes) {

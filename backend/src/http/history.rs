@@ -1,26 +1,47 @@
 //! The history of scores.
 
 use super::Shared;
-use super::body::{field_error, one_of};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
-use super::query::Query;
+use super::query::{Form, Param, Query};
 use crate::clock::parse_time;
 use crate::store::{HistoryFilter, HistoryKey, HistoryScope, HistorySort};
 use axum::Json;
 use axum::extract::{Path, State};
 use uuid::Uuid;
-use vereda_domain::api::{HistoryEntry, HistoryPage, Role};
+use vereda_domain::api::{HistoryEntry, HistoryPage};
 use vereda_domain::{AssessmentId, BranchId};
 use vereda_scoring::bundle::Group;
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 500;
-/// How times are given.
-pub const TIME: [&str; 2] = ["a time as RFC 3339 has it", "milliseconds since 1970"];
+const CLIENT: Param = Param::new("client", Form::Uuid, "A client's id (scores from the field).");
+const CLIENT_REF: Param =
+    Param::new("client_ref", Form::Text(100), "The caller's name for the client (scores through this API).");
+const OFFICER: Param = Param::new("officer", Form::Uuid, "Who scored, or the user of the system that asked.");
+const BRANCH: Param = Param::new(
+    "branch",
+    Form::Uuid,
+    "A branch's id; another than the caller's own is not found unless the caller sees all.",
+);
+const GROUP: Param =
+    Param::new("group", Form::OneOf(&["T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8"]), "A risk group.");
+const MODEL_VERSION: Param =
+    Param::new("model_version", Form::Number { min: 0, max: u32::MAX }, "A model's version.");
+const FROM: Param =
+    Param::new("from", Form::Time, "Scored at or after: RFC 3339, or milliseconds since 1970.");
+const TO: Param = Param::new("to", Form::Time, "Scored before.");
+const SORT: Param = Param::new(
+    "sort",
+    Form::OneOf(&["-scored_at", "scored_at", "-received_at", "received_at"]),
+    "By what, `-` for the newest first; `-scored_at` if absent.",
+);
 /// What narrows and orders a search.
-pub const FILTERS: [&str; 9] =
-    ["client", "client_ref", "officer", "branch", "group", "model_version", "from", "to", "sort"];
+pub const FILTERS: &[Param] = &[CLIENT, CLIENT_REF, OFFICER, BRANCH, GROUP, MODEL_VERSION, FROM, TO, SORT];
+const AFTER: Param = Param::new("after", Form::Cursor, "`next` of the page before.");
+const LIMIT: Param =
+    Param::new("limit", Form::Number { min: 1, max: 500 }, "Entries of the page; 50 if absent.");
+/// Which page of what is found.
+pub const PAGES: &[Param] = &[AFTER, LIMIT];
 const SORTS: [(&str, HistorySort); 4] = [
     ("-scored_at", HistorySort::NewestScored),
     ("scored_at", HistorySort::OldestScored),
@@ -28,39 +49,25 @@ const SORTS: [(&str, HistorySort); 4] = [
     ("received_at", HistorySort::OldestReceived),
 ];
 
-/// What a caller may see at all: officers and systems what they scored, managers their branch,
-/// analysts and administrators everything.
-fn scope(caller: &Caller) -> ApiResult<HistoryScope> {
-    Ok(match caller.role {
-        Role::Officer | Role::Service => HistoryScope::Officer(caller.user),
-        Role::Manager => HistoryScope::Branch(caller.branch()?),
-        Role::Analyst | Role::Admin => HistoryScope::All,
-    })
-}
-
 /// What a caller searches for.
 pub fn filter(caller: &Caller, query: &Query) -> ApiResult<HistoryFilter> {
-    let branch: Option<BranchId> = query.id("branch")?;
-    let scope = scope(caller)?;
+    let branch: Option<BranchId> = query.parsed(&BRANCH)?;
+    let scope = caller.scope()?;
     if scope != HistoryScope::All && branch.is_some() && branch != caller.branch {
         return Err(ApiError::not_found());
     }
     Ok(HistoryFilter {
         scope,
-        client: query.id("client")?,
-        client_ref: query.text("client_ref").map(str::to_owned),
-        officer: query.id("officer")?,
+        client: query.parsed(&CLIENT)?,
+        client_ref: query.text(&CLIENT_REF).map(str::to_owned),
+        officer: query.parsed(&OFFICER)?,
         branch,
-        group: query.read("group", &Group::ALL.map(Group::as_str), |text| {
-            Group::ALL.into_iter().find(|group| group.as_str() == text)
-        })?,
-        model_version: query.number("model_version", 0, u32::MAX)?,
-        from: query.read("from", &TIME, parse_time)?,
-        to: query.read("to", &TIME, parse_time)?,
+        group: query.read(&GROUP, |text| Group::ALL.into_iter().find(|group| group.as_str() == text))?,
+        model_version: query.parsed(&MODEL_VERSION)?,
+        from: query.read(&FROM, parse_time)?,
+        to: query.read(&TO, parse_time)?,
         sort: query
-            .read("sort", &SORTS.map(|(name, _)| name), |text| {
-                SORTS.into_iter().find(|(name, _)| *name == text).map(|(_, sort)| sort)
-            })?
+            .read(&SORT, |text| SORTS.into_iter().find(|(name, _)| *name == text).map(|(_, sort)| sort))?
             .unwrap_or_default(),
         after: None,
         limit: DEFAULT_LIMIT,
@@ -69,11 +76,9 @@ pub fn filter(caller: &Caller, query: &Query) -> ApiResult<HistoryFilter> {
 
 /// Entries, newest first unless asked otherwise.
 pub async fn list(State(app): State<Shared>, caller: Caller, query: Query) -> ApiResult<Json<HistoryPage>> {
-    let known: Vec<&str> = FILTERS.iter().copied().chain(["after", "limit"]).collect();
-    query.only(&known)?;
-    let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let filter = HistoryFilter {
-        after: query.text("after").map(read_cursor).transpose()?,
+        after: query.read(&AFTER, read_cursor)?,
         // One more than asked for tells whether there is another page.
         limit: limit + 1,
         ..filter(&caller, &query)?
@@ -96,7 +101,7 @@ pub async fn one(
     Path(id): Path<String>,
 ) -> ApiResult<Json<HistoryEntry>> {
     let id: AssessmentId = id.parse().map_err(|_| ApiError::not_found())?;
-    let entry = app.store.history_entry(id, scope(&caller)?).await?;
+    let entry = app.store.history_entry(id, caller.scope()?).await?;
     entry.map(Json).ok_or_else(ApiError::not_found)
 }
 
@@ -105,13 +110,10 @@ fn write_cursor(key: HistoryKey) -> String {
     format!("{:016x}{}", key.at_ms, key.id.0.simple())
 }
 
-fn read_cursor(text: &str) -> ApiResult<HistoryKey> {
-    let parse = || {
-        let (time, id) = text.split_at_checked(16)?;
-        let at_ms = u64::from_str_radix(time, 16).ok()?.cast_signed();
-        Some(HistoryKey { at_ms, id: AssessmentId(Uuid::try_parse(id).ok()?) })
-    };
-    parse().ok_or_else(|| field_error("after", one_of(&["`next` of the page before"])))
+fn read_cursor(text: &str) -> Option<HistoryKey> {
+    let (time, id) = text.split_at_checked(16)?;
+    let at_ms = u64::from_str_radix(time, 16).ok()?.cast_signed();
+    Some(HistoryKey { at_ms, id: AssessmentId(Uuid::try_parse(id).ok()?) })
 }
 
 #[cfg(test)]
@@ -125,7 +127,7 @@ mod tests {
             assert_eq!(read_cursor(&write_cursor(key)).unwrap(), key);
         }
         for wrong in ["", "x", "ñññññññññññññññññ", "' OR 1=1 --", "00000000000000000"] {
-            assert!(read_cursor(wrong).is_err(), "{wrong}");
+            assert!(read_cursor(wrong).is_none(), "{wrong}");
         }
     }
 }

@@ -1,18 +1,39 @@
 //! How a model does in use: performance, drift and overrides.
 
 use super::Shared;
-use super::body::{field_error, one_of};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
-use super::query::Query;
+use super::query::{Form, Param, Query, month};
 use crate::clock::parse_time;
 use crate::insight::{MAX_HORIZON, Span, Window, day_number};
 use axum::Json;
 use axum::extract::{Path, State};
 use std::sync::Arc;
 use vereda_domain::BranchId;
-use vereda_domain::api::{ModelDrift, Overrides, Performance, Role};
+use vereda_domain::api::{ModelDrift, Overrides, Performance};
 use vereda_scoring::Model;
+
+const HORIZON: Param = Param::new(
+    "horizon_months",
+    Form::Number { min: 1, max: MAX_HORIZON },
+    "Months after the score over which outcomes count; 12 if absent.",
+);
+const FROM_MONTH: Param = Param::new("from", Form::Month, "Scored in this month or later, such as 2026-11.");
+const TO_MONTH: Param = Param::new("to", Form::Month, "Scored in this month or before.");
+const BRANCH: Param = Param::new(
+    "branch",
+    Form::Uuid,
+    "A branch's id; another than the caller's own is not found unless the caller sees all.",
+);
+/// Which scores performance and overrides are about.
+pub const SPAN: &[Param] = &[HORIZON, FROM_MONTH, TO_MONTH, BRANCH];
+const WINDOW: Param =
+    Param::new("window", Form::OneOf(&["day", "week", "month"]), "How long a window is; a month if absent.");
+const FROM_DAY: Param =
+    Param::new("from", Form::Time, "From this day on: RFC 3339, or milliseconds since 1970.");
+const TO_DAY: Param = Param::new("to", Form::Time, "Before this day.");
+/// Which windows drift is about.
+pub const WINDOWS: &[Param] = &[WINDOW, FROM_DAY, TO_DAY];
 
 /// Months over which outcomes are counted unless asked otherwise.
 const DEFAULT_HORIZON: u32 = 12;
@@ -24,24 +45,17 @@ async fn model(app: &Shared, version: &str) -> ApiResult<Arc<Model>> {
 
 /// A manager sees the own branch; analysts and administrators any, or all.
 fn span(caller: &Caller, query: &Query) -> ApiResult<Span> {
-    query.only(&["horizon_months", "from", "to", "branch"])?;
-    let asked: Option<BranchId> = query.id("branch")?;
-    let branch = if caller.role == Role::Manager { Some(caller.branch()?) } else { asked };
+    let asked: Option<BranchId> = query.parsed(&BRANCH)?;
+    let branch = caller.branches()?.or(asked);
     if asked.is_some() && asked != branch {
         return Err(ApiError::not_found());
     }
     Ok(Span {
-        horizon_months: query.number("horizon_months", 1, MAX_HORIZON)?.unwrap_or(DEFAULT_HORIZON),
-        from_month: query.read("from", &["a month such as 2026-11"], month)?,
-        to_month: query.read("to", &["a month such as 2026-11"], month)?,
+        horizon_months: query.parsed(&HORIZON)?.unwrap_or(DEFAULT_HORIZON),
+        from_month: query.read(&FROM_MONTH, month)?,
+        to_month: query.read(&TO_MONTH, month)?,
         branch,
     })
-}
-
-fn month(text: &str) -> Option<i64> {
-    let (year, month) = text.split_once('-')?;
-    let (year, month): (i64, i64) = (year.parse().ok()?, month.parse().ok()?);
-    ((1970..=9999).contains(&year) && (1..=12).contains(&month)).then_some(year * 12 + month - 1)
 }
 
 /// How a model's PDs came true.
@@ -74,19 +88,14 @@ pub async fn drift(
     Path(version): Path<String>,
     query: Query,
 ) -> ApiResult<Json<ModelDrift>> {
-    query.only(&["window", "from", "to"])?;
-    let windows = ["day", "week", "month"];
-    let window = query.read("window", &windows, |text| match text {
+    let window = query.read(&WINDOW, |text| match text {
         "day" => Some(Window::Day),
         "week" => Some(Window::Week),
         "month" => Some(Window::Month),
         _ => None,
     })?;
-    let day = |name| query.read(name, &super::history::TIME, |text| parse_time(text).map(day_number));
-    let (from, to) = (day("from")?.unwrap_or(i64::MIN), day("to")?.unwrap_or(i64::MAX));
-    if from >= to {
-        return Err(field_error("to", one_of(&["a day after `from`"])));
-    }
+    let day = |param| query.read(param, |text| parse_time(text).map(day_number));
+    let (from, to) = (day(&FROM_DAY)?.unwrap_or(i64::MIN), day(&TO_DAY)?.unwrap_or(i64::MAX));
     let model = model(&app, &version).await?;
     Ok(Json(app.insight.drift(&model, window.unwrap_or(Window::Month), (from, to)).await?))
 }

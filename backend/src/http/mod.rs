@@ -1,22 +1,26 @@
-//! The API over HTTP: the table of routes, and what surrounds every one of them.
+//! The API over HTTP: the [table] of routes, and what surrounds every one of them.
 
 mod auth;
 mod body;
 mod caller;
 mod devices;
+mod docs;
 mod export;
 mod files;
 mod history;
 mod insight;
 mod models;
 mod observe;
+mod openapi;
 mod outcomes;
 mod predict;
 pub mod problem;
 mod query;
+mod route;
 mod rows;
 mod status;
 mod sync;
+mod table;
 
 use crate::config::Config;
 use crate::identity::passwords::Passwords;
@@ -29,15 +33,16 @@ use crate::predictions::Predictions;
 use crate::store::Store;
 use crate::sync::Sync;
 use axum::Router;
-use axum::http::{Method, StatusCode};
-use axum::routing::{MethodRouter, get, post};
-use std::sync::Arc;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::routing::get;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
-use vereda_domain::api::{MAX_PUSH_BYTES, Role};
-use vereda_domain::attachment::CHUNK_BYTES;
+
+pub use openapi::document;
 
 /// What the handlers share.
 pub struct App {
@@ -63,6 +68,8 @@ pub struct App {
     pub streams: Arc<Semaphore>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The description of the API, made when it is first asked for.
+    pub description: OnceLock<Bytes>,
     /// Whether the server is about to stop: then it is not ready.
     pub draining: AtomicBool,
 }
@@ -77,106 +84,14 @@ impl App {
 /// Shared by every request.
 pub type Shared = Arc<App>;
 
-/// Who may call a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody, without a token.
-    Public,
-    /// These roles.
-    Roles(&'static [Role]),
-    /// These roles, and users who were disabled while their token still holds: work that is done
-    /// already is taken in before access ends.
-    Escrow(&'static [Role]),
-}
-
-/// One route, as documented and as tested.
-#[derive(Debug, Clone, Copy)]
-pub struct RouteInfo {
-    /// Its method.
-    pub method: &'static str,
-    /// Its template.
-    pub path: &'static str,
-    /// Who may call it.
-    pub access: Access,
-}
-
-struct Route {
-    info: RouteInfo,
-    body_limit: usize,
-    handler: MethodRouter<Shared>,
-}
-
-const EVERYBODY: &[Role] = &[Role::Officer, Role::Manager, Role::Analyst, Role::Admin, Role::Service];
-const OVERSIGHT: &[Role] = &[Role::Manager, Role::Admin];
-const SYSTEMS: &[Role] = &[Role::Service, Role::Analyst];
-/// Who watches how models do.
-const WATCH: &[Role] = &[Role::Manager, Role::Analyst, Role::Admin];
-const FIELD: &[Role] = &[Role::Officer, Role::Manager];
-
-/// The one place that says which routes there are and who may call them.
-fn routes(config: &Config) -> Vec<Route> {
-    use Access::{Escrow, Public, Roles};
-    let small = config.limits.body_bytes;
-    let route = |method: Method, path, access, body_limit, handler| Route {
-        info: RouteInfo { method: name_of(&method), path, access },
-        body_limit,
-        handler,
-    };
-    let reads = |path, access, handler| route(Method::GET, path, access, 0, handler);
-    let takes = |path, access, limit, handler| route(Method::POST, path, access, limit, handler);
-    vec![
-        reads("/healthz", Public, get(status::healthz)),
-        reads("/readyz", Public, get(status::readyz)),
-        reads("/.well-known/jwks.json", Public, get(auth::jwks)),
-        reads("/api/server", Public, get(status::server)),
-        takes("/api/auth/sign-in", Public, small, post(auth::sign_in)),
-        takes("/api/auth/refresh", Public, small, post(auth::refresh)),
-        takes("/api/auth/sign-out", Public, small, post(auth::sign_out)),
-        reads("/api/sync/head", Escrow(FIELD), get(sync::head)),
-        takes("/api/sync/push", Escrow(FIELD), MAX_PUSH_BYTES, post(sync::push)),
-        reads("/api/sync/pull", Roles(FIELD), get(sync::pull)),
-        reads("/api/sync/status", Roles(FIELD), get(sync::status)),
-        reads("/api/sync/quarantined", Roles(FIELD), get(sync::quarantined)),
-        takes("/api/sync/fork", Escrow(FIELD), small, post(auth::fork)),
-        reads("/api/clients/{client}/files/{sha256}", Roles(FIELD), get(files::file)),
-        takes("/api/clients/{client}/files/{sha256}", Escrow(FIELD), CHUNK_BYTES, post(files::piece)),
-        reads("/api/clients/{client}/files/{sha256}/status", Escrow(FIELD), get(files::status)),
-        reads("/api/devices", Roles(OVERSIGHT), get(devices::list)),
-        takes("/api/devices/{id}/revoke", Roles(OVERSIGHT), 0, post(devices::revoke)),
-        reads("/api/models", Roles(EVERYBODY), get(models::list)),
-        takes("/api/models", Roles(&[Role::Analyst]), config.limits.bundle_bytes, post(models::publish)),
-        reads("/api/models/current", Roles(EVERYBODY), get(models::current)),
-        reads("/api/models/{version}/bundle", Roles(EVERYBODY), get(models::bundle)),
-        reads("/api/models/{version}/performance", Roles(WATCH), get(insight::performance)),
-        reads("/api/models/{version}/drift", Roles(WATCH), get(insight::drift)),
-        reads("/api/models/{version}/overrides", Roles(WATCH), get(insight::overrides)),
-        takes("/api/predict", Roles(SYSTEMS), small, post(predict::predict)),
-        // Rows are bounded one by one, not the whole of them.
-        takes("/api/predict/batch", Roles(SYSTEMS), small, post(predict::batch)),
-        takes("/api/outcomes", Roles(SYSTEMS), small, post(outcomes::take)),
-        reads("/api/history", Roles(EVERYBODY), get(history::list)),
-        reads("/api/history/export", Roles(EVERYBODY), get(export::export)),
-        reads("/api/history/{id}", Roles(EVERYBODY), get(history::one)),
-    ]
-}
-
-fn name_of(method: &Method) -> &'static str {
-    if *method == Method::POST { "POST" } else { "GET" }
-}
-
-/// Every route with who may call it.
-pub fn route_table() -> Vec<RouteInfo> {
-    routes(&Config::default()).into_iter().map(|route| route.info).collect()
-}
-
 /// The API.
 pub fn router(app: Shared) -> Router {
     let mut router = Router::new();
-    for route in routes(&app.config) {
-        let guard =
-            caller::Guard { app: app.clone(), access: route.info.access, body_limit: route.body_limit };
-        let handler = route.handler.layer(axum::middleware::from_fn_with_state(guard, caller::authorise));
-        router = router.route(route.info.path, handler);
+    for route in table::routes(&app.config) {
+        let (path, handler, rules) = route.mount();
+        let guard = caller::Guard { app: app.clone(), rules };
+        let handler = handler.layer(axum::middleware::from_fn_with_state(guard, caller::authorise));
+        router = router.route(path, handler);
     }
     surround(router, &app).with_state(app)
 }

@@ -47,7 +47,10 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     // support about.
     if response.status() != StatusCode::NO_CONTENT {
         let headers = response.headers_mut();
-        headers.extend(HEADERS);
+        for (name, value) in HEADERS {
+            // Unless a page says what it needs.
+            headers.entry(name).or_insert(value);
+        }
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(REQUEST_ID, value);

@@ -22,9 +22,7 @@ const COLUMNS: [&str; 5] = ["assessment", "client_ref", "defaulted", "observed_o
 
 /// One outcome as JSON, or any number as NDJSON or CSV.
 pub async fn take(State(app): State<Shared>, caller: Caller, request: Request) -> ApiResult<Response> {
-    // A system without a branch reports for all: it is the core's, whoever asked for the score.
-    let scope = caller.branch.map_or(HistoryScope::All, HistoryScope::Branch);
-    let taker = Outcomes { app: app.clone(), scope, by: caller.user };
+    let taker = Outcomes { app: app.clone(), scope: caller.scope()?, by: caller.user };
     if let Some(format) = format_of(&request) {
         return answer(&app, request, format, taker).await;
     }

@@ -4,7 +4,8 @@ use super::Shared;
 use super::body::{JsonBytes, field_error, one_of, parse};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
-use super::query::Query;
+use super::query::{Form, Param, Query};
+use super::route::Reach;
 use crate::clock::now_ms;
 use crate::store::{PullPage, PullQuery, QuarantineQuery};
 use crate::sync::{PushError, Pusher};
@@ -13,7 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use vereda_domain::api::{
-    MAX_PULL_CHANGES, MAX_PUSH_EVENTS, ProblemCode, Push, Pushed, Quarantined, Role, SERVER_MS, SyncStatus,
+    MAX_PULL_CHANGES, MAX_PUSH_EVENTS, ProblemCode, Push, Pushed, Quarantined, SERVER_MS, SyncStatus,
 };
 use vereda_domain::event::ChainHead;
 
@@ -66,20 +67,37 @@ fn refusal(error: PushError) -> ApiError {
     }
 }
 
+const SEQ: Param = Param::new("seq", Form::Count, "The end of the device's chain, as the device has it.");
+const CURSOR: Param =
+    Param::new("cursor", Form::Count, "The place in the branch's changes up to which the device has them.");
+const MODEL: Param = Param::new(
+    "model",
+    Form::Digest,
+    "SHA-256 of the device's model, or its first 8 digits or more; empty for none.",
+);
+/// What a device has.
+pub const HAS: &[Param] = &[SEQ, CURSOR, MODEL];
+const LIMIT: Param =
+    Param::new("limit", Form::Number { min: 1, max: MAX_PULL_CHANGES }, "How many at most; 500 if absent.");
+const COUNT: Param =
+    Param::new("count", Form::OneOf(&["true", "false"]), "Whether to say how many are left; not if absent.");
+/// Which changes are wanted.
+pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT];
+/// How many are wanted.
+pub const AT_MOST: &[Param] = &[LIMIT];
+
 /// How many digits of a model's hash name it at least.
 const MODEL_DIGITS: usize = 8;
 
 /// Whether anything is new: without a body when nothing is, so that an idle device costs little.
 pub async fn status(State(app): State<Shared>, caller: Caller, query: Query) -> ApiResult<Response> {
-    query.only(&["seq", "cursor", "model"])?;
-    let number = |name| query.read(name, &["a number"], |text| text.parse::<u64>().ok());
-    let (seq, cursor) = (number("seq")?, number("cursor")?);
+    let (seq, cursor) = (query.parsed(&SEQ)?, query.parsed(&CURSOR)?);
     let (branch, device) = (caller.branch()?, caller.device()?);
     let now = app.store.snapshot(branch, device, 1, 0, Vec::new()).await?;
     let model = app.store.current_model().await?.map(|manifest| manifest.sha256);
     let server_ms = now_ms();
     // The beginning of the hash is enough to tell one's own model from the next.
-    let same_model = match (query.text("model").unwrap_or_default(), model.as_deref()) {
+    let same_model = match (query.text(&MODEL).unwrap_or_default(), model.as_deref()) {
         (known, Some(model)) => known.len() >= MODEL_DIGITS && model.starts_with(known),
         (known, None) => known.is_empty(),
     };
@@ -95,9 +113,8 @@ pub async fn quarantined(
     caller: Caller,
     query: Query,
 ) -> ApiResult<Json<Vec<Quarantined>>> {
-    query.only(&["limit"])?;
-    let limit = query.number("limit", 1, MAX_PULL_CHANGES)?.unwrap_or(DEFAULT_PULL);
-    let user = (caller.role == Role::Officer).then_some(caller.user);
+    let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_PULL);
+    let user = (caller.reach == Reach::Own).then_some(caller.user);
     Ok(Json(app.store.quarantined(QuarantineQuery { branch: caller.branch()?, user, limit }).await?))
 }
 
@@ -135,11 +152,10 @@ pub async fn pull(
     headers: HeaderMap,
     query: Query,
 ) -> ApiResult<Response> {
-    query.only(&["cursor", "limit", "count"])?;
-    let cursor = query.read("cursor", &["the cursor of the page before"], |t| t.parse().ok())?.unwrap_or(0);
-    let limit = query.number("limit", 1, MAX_PULL_CHANGES)?.unwrap_or(DEFAULT_PULL);
-    let count = query.read("count", &["true", "false"], |text| text.parse().ok())?.unwrap_or(false);
-    let owner = (caller.role == Role::Officer).then_some(caller.user);
+    let cursor = query.parsed(&CURSOR)?.unwrap_or(0);
+    let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_PULL);
+    let count = query.parsed(&COUNT)?.unwrap_or(false);
+    let owner = (caller.reach == Reach::Own).then_some(caller.user);
     let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit, count }).await?;
     packed(&headers, &Page { page, server_ms: now_ms() })
 }

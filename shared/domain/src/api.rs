@@ -47,6 +47,7 @@ use vereda_scoring::{FieldError, Inputs, ModelRef, Reason};
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Captures and scores; sees their own portfolio.
@@ -84,6 +85,7 @@ impl Role {
 
 /// A sign-in with name and password.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// The user's name.
@@ -103,18 +105,29 @@ impl std::fmt::Debug for SignIn {
 
 /// A machine that enrols.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeviceInfo {
     /// Made by the device.
     pub id: DeviceId,
     /// What people call it, such as the host's name.
+    #[cfg_attr(
+        feature = "schema",
+        schema(
+            min_length = 1,
+            max_length = 100,
+            pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+        )
+    )]
     pub name: String,
     /// `android`, `ios`, `linux`, `macos` or `windows`.
+    #[cfg_attr(feature = "schema", schema(pattern = "^(android|ios|linux|macos|windows)$"))]
     pub platform: String,
 }
 
 /// A refresh token, to be exchanged or given up.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     /// Opaque.
@@ -129,6 +142,7 @@ impl std::fmt::Debug for Refresh {
 
 /// A session as the client holds it.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Session {
     /// JWT, EdDSA.
     pub access_token: String,
@@ -157,6 +171,7 @@ impl std::fmt::Debug for Session {
 
 /// Who signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UserInfo {
     /// Their id.
     pub id: UserId,
@@ -172,6 +187,7 @@ pub struct UserInfo {
 
 /// A branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BranchInfo {
     /// Its id.
     pub id: BranchId,
@@ -181,6 +197,7 @@ pub struct BranchInfo {
 
 /// Somebody of the same branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Colleague {
     /// Their id.
     pub id: UserId,
@@ -192,6 +209,7 @@ pub struct Colleague {
 
 /// What tells a Vereda server from any other machine that answers HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ServerInfo {
     /// Always `vereda-server`.
     pub product: String,
@@ -210,9 +228,11 @@ pub const PROTOCOL: u32 = 1;
 
 /// Events past the server's high-water mark, in the order of the chain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Push {
     /// Each is the exact text that the device hashed.
+    #[cfg_attr(feature = "schema", schema(max_items = 2000, value_type = Vec<crate::schema::EventText>))]
     pub events: Vec<Box<RawValue>>,
     /// The device's clock when it sent this, to measure its drift.
     pub device_ms: Millis,
@@ -228,6 +248,7 @@ pub const MAX_PULL_CHANGES: u32 = 10_000;
 /// What became of a push. A gap or a wrong predecessor hash is refused as a whole with a
 /// [`Problem`] whose code is `chain_gap` and whose `resume` says where to go on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pushed {
     /// One for each event, in order.
     pub results: Vec<EventResult>,
@@ -237,6 +258,7 @@ pub struct Pushed {
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EventResult {
     /// Which.
     pub seq: u64,
@@ -247,6 +269,7 @@ pub struct EventResult {
 
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum EventOutcome {
     /// Stored and applied, now or earlier.
@@ -262,6 +285,7 @@ pub enum EventOutcome {
 
 /// An event that is quarantined now. Its content stays with those who may see the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Quarantined {
     /// In whose chain.
     pub device: DeviceId,
@@ -281,6 +305,7 @@ pub struct Quarantined {
 
 /// What the server has, for a device that asks whether anything is new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SyncStatus {
     /// The end of the device's chain.
     pub head: ChainHead,
@@ -297,6 +322,7 @@ pub const SERVER_MS: &str = "vereda-ms";
 
 /// A device as the server knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Device {
     /// Its id.
     pub id: DeviceId,
@@ -322,6 +348,7 @@ pub struct Device {
 
 /// Why an event is stored but not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum QuarantineReason {
     /// Of a kind that this server does not know.
@@ -340,6 +367,7 @@ pub enum QuarantineReason {
 
 /// Proof of what the server holds durably of a device's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// Whose chain.
     pub device: DeviceId,
@@ -353,6 +381,7 @@ pub struct Receipt {
 
 /// Records that changed past a cursor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pulled {
     /// In the order in which they changed.
     pub changes: Vec<Change>,
@@ -369,6 +398,7 @@ pub struct Pulled {
 
 /// How much of a file the server has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FileStatus {
     /// So many bytes from its beginning: where the next piece goes.
     pub received: u64,
@@ -380,6 +410,7 @@ pub struct FileStatus {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "change", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant)]
 pub enum Change {
@@ -397,6 +428,7 @@ pub enum Change {
 
 /// One published version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ModelManifest {
     /// The bundle's id.
     pub id: String,
@@ -414,17 +446,24 @@ pub struct ModelManifest {
 
 /// A request for a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Predict {
     /// By feature name.
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, crate::schema::Answer>))]
     pub features: Inputs,
     /// The caller's name for the client, up to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")
+    )]
     pub client_ref: Option<String>,
 }
 
 /// A score, stored in the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Prediction {
     /// Its id in the history.
     pub id: AssessmentId,
@@ -470,6 +509,7 @@ pub struct HistoryQuery {
 
 /// One page of the history, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HistoryPage {
     /// The entries.
     pub entries: Vec<HistoryEntry>,
@@ -479,6 +519,7 @@ pub struct HistoryPage {
 
 /// One score in the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HistoryEntry {
     /// Its id.
     pub id: AssessmentId,
@@ -495,6 +536,7 @@ pub struct HistoryEntry {
     /// By which model.
     pub model: ModelRef,
     /// What was answered.
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, crate::schema::Answer>))]
     pub inputs: Inputs,
     /// Log-odds.
     pub margin: f64,
@@ -520,6 +562,7 @@ pub struct HistoryEntry {
 
 /// Where a score came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// An officer's device.
@@ -530,6 +573,7 @@ pub enum Source {
 
 /// A refusal: RFC 9457, `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `about:blank` or a page about this code.
     #[serde(rename = "type")]
@@ -558,6 +602,7 @@ pub struct Problem {
 /// Why a request is refused. A code that this version does not know reads as
 /// [`ProblemCode::Unknown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
     /// The request cannot be read.

@@ -16,6 +16,7 @@ pub const MAX_ATTACHMENTS: usize = 50;
 
 /// One attachment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Attachment {
     /// A photograph of the identity document.
@@ -30,6 +31,7 @@ pub enum Attachment {
 
 /// A file, named by what is in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FileInfo {
     /// Of all its bytes.
     pub sha256: Hash,
@@ -45,6 +47,7 @@ pub struct FileInfo {
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum MediaType {
     /// A photograph.
     #[serde(rename = "image/jpeg")]
@@ -66,6 +69,7 @@ impl MediaType {
 
 /// A fix of the satellite receiver, WGS 84.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Position {
     /// North of the equator, in units of 1e-7 degrees (about 1 cm).
     pub latitude_e7: i32,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// A field of a client that can be edited on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClientField {
     /// Full name.
@@ -49,6 +50,7 @@ pub type ClientFields = BTreeMap<ClientField, String>;
 
 /// That a client agreed to have their data processed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Consent {
     /// When it was given, by the device's clock.
     pub at: Millis,

@@ -143,6 +143,7 @@ pub struct Edit {
 
 /// One score of one client, with everything that is needed to compute it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Assessment {
     /// Its identifier.
     pub id: AssessmentId,
@@ -151,6 +152,7 @@ pub struct Assessment {
     /// By which model, to the byte.
     pub model: ModelRef,
     /// What was answered.
+    #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, crate::schema::Answer>))]
     pub inputs: Inputs,
     /// What the model said.
     pub score: RecordedScore,
@@ -158,6 +160,7 @@ pub struct Assessment {
 
 /// What the model said, with the margin's bits so that no reader's number parser can blur it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RecordedScore {
     /// Log-odds of default before calibration.
     pub margin: f64,
@@ -196,6 +199,7 @@ pub fn margin_bits(margin: f64) -> String {
 
 /// Why a decision is not the suggested one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OverrideReason {
     /// From the list.
     pub code: OverrideCode,
@@ -205,6 +209,7 @@ pub struct OverrideReason {
 
 /// The list of reasons for an override.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OverrideCode {
     /// Repaid well, or badly, before.
@@ -294,6 +299,7 @@ pub struct Header {
 
 /// The end of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ChainHead {
     /// The last sequence number; 0 for an empty chain.
     pub seq: u64,

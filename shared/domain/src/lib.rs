@@ -24,6 +24,8 @@ pub mod hlc;
 pub mod ids;
 pub mod read;
 pub mod record;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 pub use ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, UserId};
 pub use vereda_scoring::bundle::Decision;

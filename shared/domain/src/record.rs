@@ -15,6 +15,7 @@ use vereda_scoring::bundle::Group;
 
 /// One value written to a field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Write {
     /// The value.
     pub value: String,
@@ -96,6 +97,7 @@ fn heads<'a, T>(
 
 /// One client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClientRecord {
     /// Who.
     pub id: ClientId,
@@ -118,6 +120,7 @@ pub struct ClientRecord {
 
 /// One attachment, as it was added.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Attached {
     /// What.
     pub attachment: Attachment,
@@ -147,6 +150,7 @@ impl ClientRecord {
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DecisionRecord {
     /// How.
     pub decision: Decision,
@@ -174,6 +178,7 @@ impl DecisionRecord {
 
 /// Whose decision goes before whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rank {
     /// A loan officer, or another system.
@@ -184,6 +189,7 @@ pub enum Rank {
 
 /// What the server found when it computed an assessment again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Rescore {
     /// The same margin, bit for bit, the same PD and the same group.
@@ -220,6 +226,7 @@ impl Rescore {
 
 /// One assessment, its decisions, and the server's second opinion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AssessmentRecord {
     /// What was scored and what came out.
     pub assessment: Assessment,
@@ -267,6 +274,7 @@ impl AssessmentRecord {
 
 /// Any record, as pulled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant)]
 pub enum Record {
@@ -278,6 +286,7 @@ pub enum Record {
 
 /// Which record an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum RecordKey {
     /// A client.
@@ -335,6 +344,7 @@ impl EventBody {
 
 /// Why an event cannot be folded into a record. It is kept, and quarantined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FoldError {
     /// It edits or decides on something that is not here (yet).

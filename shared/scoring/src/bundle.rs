@@ -52,6 +52,7 @@ pub fn seal(bundle: &Bundle) -> Result<Vec<u8>, LoadError> {
 
 /// A text in the two languages of the product.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Text {
     /// Spanish (neutral, *usted*).
@@ -410,6 +411,7 @@ pub struct GroupText {
 
 /// What is done about an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// Lend.
@@ -487,6 +489,7 @@ pub struct Golden {
 
 /// T1 (lowest PD) to T8 (highest).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[allow(missing_docs)]
 pub enum Group {
     T1,

@@ -13,6 +13,7 @@ pub const SHIFTED: f64 = 0.25;
 
 /// What a PSI means, by the usual rule of thumb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Below [`WATCH`].
@@ -25,6 +26,7 @@ pub enum Verdict {
 
 /// The PSI of a feature or of the score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Drift {
     /// Sum over bins of (now - then) x ln(now / then), missing being a bin.
     pub psi: f64,

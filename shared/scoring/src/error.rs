@@ -113,6 +113,7 @@ pub struct RowsError {
 
 /// One answer that the schema does not accept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// The feature's name (or the unknown name that was given).
     pub field: String,
@@ -122,6 +123,7 @@ pub struct FieldError {
 
 /// What is wrong with an answer, with what would be accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum FieldProblem {
     /// There is no answer and the model needs one.
@@ -151,6 +153,7 @@ pub enum FieldProblem {
 
 /// The kind of answer that a feature takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExpectedType {
     /// Any number.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which model, to the byte: what an assessment records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ModelRef {
     /// [`crate::Bundle::id`].
     pub id: String,
@@ -37,6 +38,7 @@ pub struct Score {
 
 /// How far one feature moves the margin away from the bias.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Contribution {
     /// The feature's name.
     pub feature: String,
@@ -57,6 +59,7 @@ pub struct PointsLost {
 
 /// One of the main contributions, in words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Reason {
     /// The feature's name.
     pub feature: String,

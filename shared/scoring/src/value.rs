@@ -24,6 +24,25 @@ pub enum Value {
     Category(String),
 }
 
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Value {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+        let types = [Type::Null, Type::Boolean, Type::Number, Type::String];
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter(types))
+            .description(Some("An answer: a number, a yes or no, the code of an option, or none."))
+            .into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Value {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Answer".into()
+    }
+}
+
 impl Value {
     /// Whether there is no answer.
     pub fn is_missing(&self) -> bool {

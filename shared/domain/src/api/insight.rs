@@ -10,6 +10,7 @@ use super::{Prediction, ProblemCode};
 
 /// What came of a score, as another system observed it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ObservedOutcome {
     /// The score's id in the history; this or `client_ref`.
@@ -17,18 +18,25 @@ pub struct ObservedOutcome {
     pub assessment: Option<AssessmentId>,
     /// The caller's name for the client: the newest score under it up to that day is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")
+    )]
     pub client_ref: Option<String>,
     /// Whether it came to a default within the horizon.
     pub defaulted: bool,
     /// The day it was observed, `YYYY-MM-DD` (UTC): of a default, a day within the horizon; else a day at its
     /// end or later.
+    #[cfg_attr(feature = "schema", schema(format = Date))]
     pub observed_on: String,
     /// Over how many months after the score, 1 to 120.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 120))]
     pub horizon_months: u32,
 }
 
 /// What became of one reported outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OutcomeTaken {
     /// The score that it is about.
     pub assessment: AssessmentId,
@@ -38,6 +46,7 @@ pub struct OutcomeTaken {
 
 /// What was done with a reported outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeResult {
     /// It is stored now.
@@ -62,6 +71,7 @@ pub struct RowResult<T> {
 
 /// Why one row was refused: a [`super::Problem`] without what concerns the whole request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RowError {
     /// Stable, for programs.
     pub code: ProblemCode,
@@ -74,6 +84,7 @@ pub struct RowError {
 
 /// The last line of a stream that was taken in whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RowsDone {
     /// Always `true`; a stream without this line broke off.
     pub done: bool,
@@ -88,6 +99,7 @@ pub type PredictedRow = RowResult<Prediction>;
 
 /// How a model's PDs came true.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Performance {
     /// Which model.
     pub model: ModelRef,
@@ -110,6 +122,7 @@ pub struct Performance {
 
 /// Figures of some scores with their outcomes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Performed {
     /// Scores with a matured outcome.
     pub scores: u64,
@@ -123,6 +136,7 @@ pub struct Performed {
 
 /// How well PDs tell defaults apart. PDs are ranked in bins of 1/64 of log-odds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RankingFigures {
     /// Area under the ROC curve, ties counting half.
     pub auc: f64,
@@ -136,6 +150,7 @@ pub struct RankingFigures {
 
 /// How one group turned out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct GroupPerformed {
     /// Which.
     pub group: Group,
@@ -146,6 +161,7 @@ pub struct GroupPerformed {
 
 /// Predicted and observed shares of defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Calibrated {
     /// Scores with a matured outcome.
     pub scores: u64,
@@ -156,6 +172,7 @@ pub struct Calibrated {
     /// Share of defaults; absent if there are no scores.
     pub observed: Option<f64>,
     /// Jeffreys 95 % interval of the observed share.
+    #[cfg_attr(feature = "schema", schema(value_type = [f64; 2]))]
     pub interval: (f64, f64),
     /// Whether the mean PD lies inside it.
     pub calibrated: Option<bool>,
@@ -163,6 +180,7 @@ pub struct Calibrated {
 
 /// Figures of the scores of one month.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MonthPerformed {
     /// `YYYY-MM`.
     pub month: String,
@@ -173,6 +191,7 @@ pub struct MonthPerformed {
 
 /// Figures of the scores of one branch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BranchPerformed {
     /// Which; absent for scores that belong to none.
     pub branch: Option<BranchId>,
@@ -183,6 +202,7 @@ pub struct BranchPerformed {
 
 /// How far those who are scored have moved from those that the model was trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ModelDrift {
     /// Which model.
     pub model: ModelRef,
@@ -196,6 +216,7 @@ pub struct ModelDrift {
 
 /// The drift of the scores of one window of time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DriftWindow {
     /// Its first day, `YYYY-MM-DD`.
     pub from: String,
@@ -211,6 +232,7 @@ pub struct DriftWindow {
 
 /// The drift of a feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FeatureDrift {
     /// Its name.
     pub feature: String,
@@ -221,6 +243,7 @@ pub struct FeatureDrift {
 
 /// How often people decided against the suggestion, and how that turned out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Overrides {
     /// Which model.
     pub model: ModelRef,
@@ -242,6 +265,7 @@ pub struct Overrides {
 
 /// The decisions on one group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct GroupOverrides {
     /// Which.
     pub group: Group,
@@ -257,6 +281,7 @@ pub struct GroupOverrides {
 
 /// One kind of decision on one group, and how it turned out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DecisionOutcome {
     /// What was decided.
     pub decision: Decision,

@@ -1,0 +1,274 @@
+//! The table of routes: the one place that says which there are, who may call them and how far they
+//! reach, what they take and what they answer. The router, the guard, the description of the API and the
+//! tests are made from it.
+
+use super::route::Reach::{All, Any, Branch, Home, Own};
+use super::route::{Access, Route, Who};
+use super::{auth, devices, export, files, history, insight, models, outcomes, predict, query, status, sync};
+use super::{docs, openapi};
+use crate::config::Config;
+use query::{Form, Param};
+use vereda_domain::api::*;
+use vereda_domain::attachment::CHUNK_BYTES;
+use vereda_domain::event::ChainHead;
+
+const EVERYBODY: Who = &[
+    (Role::Officer, Any),
+    (Role::Manager, Any),
+    (Role::Analyst, Any),
+    (Role::Admin, Any),
+    (Role::Service, Any),
+];
+/// Who sees scores.
+const READERS: Who = &[
+    (Role::Officer, Own),
+    (Role::Manager, Branch),
+    (Role::Analyst, All),
+    (Role::Admin, All),
+    (Role::Service, Own),
+];
+/// Who sees to devices.
+const OVERSIGHT: Who = &[(Role::Manager, Branch), (Role::Admin, All)];
+/// Who asks for scores.
+const SYSTEMS: Who = &[(Role::Service, Any), (Role::Analyst, Any)];
+/// Who reports outcomes: a system without a branch for all, whoever asked for the score.
+const REPORTERS: Who = &[(Role::Service, Home), (Role::Analyst, Home)];
+/// Who watches how models do.
+const WATCH: Who = &[(Role::Manager, Branch), (Role::Analyst, All), (Role::Admin, All)];
+/// The same, where the answer is of the whole institution.
+const WATCH_ALL: Who = &[(Role::Manager, Any), (Role::Analyst, Any), (Role::Admin, Any)];
+/// Who syncs, each the chain of one device.
+const DEVICES: Who = &[(Role::Officer, Own), (Role::Manager, Own)];
+/// Who gets records to work with.
+const FIELD: Who = &[(Role::Officer, Own), (Role::Manager, Branch)];
+
+/// Who delivers files: whoever captured one does even if the client has moved on since.
+const DELIVERERS: Who = &[(Role::Officer, Branch), (Role::Manager, Branch)];
+
+const CLIENT: Param = Param::new("client", Form::Uuid, "A client's id.");
+const SHA256: Param =
+    Param::new("sha256", Form::Hash, "SHA-256 of the file, as the client's record names it.");
+const VERSION: Param = Param::new("version", Form::Number { min: 0, max: u32::MAX }, "A model's version.");
+const ID: Param = Param::new("id", Form::Uuid, "Its id.");
+const FILE: Param = Param::new("file", Form::OneOf(docs::FILES), "A file of the page.");
+
+const PREDICT_NDJSON: &str = concat!(
+    r#"{"features":{"amount":800,"term_months":60,"price":846,"job":"freelance","seniority_years":9,"income":129,"#,
+    r#""home":"rent","expenses":73,"assets":0,"debt":0,"records":false},"client_ref":"solicitud-77"}"#,
+    "\n"
+);
+const PREDICT_CSV: &str = "client_ref,amount,term_months,price,job,seniority_years,income,home,expenses,assets,debt,records\n\
+    solicitud-77,800,60,846,freelance,9,129,rent,73,0,0,false\n";
+const OUTCOME_NDJSON: &str = concat!(
+    r#"{"client_ref":"solicitud-77","defaulted":true,"observed_on":"2026-11-23","horizon_months":12}"#,
+    "\n"
+);
+const OUTCOME_CSV: &str =
+    "client_ref,defaulted,observed_on,horizon_months\nsolicitud-77,true,2026-11-23,12\n";
+
+/// Every route.
+pub fn routes(config: &Config) -> Vec<Route> {
+    use Access::{Escrow, Public, Roles};
+    let small = config.limits.body_bytes;
+    vec![
+        Route::get("/healthz", Public, status::healthz)
+            .about("healthz", "The process answers", "")
+            .gives_text(&["text/plain"], "`ok`."),
+        Route::get("/readyz", Public, status::readyz)
+            .about("readyz", "The server can do its work", "The database answers, and the server is not about to stop.")
+            .gives_text(&["text/plain"], "`ready`."),
+        Route::get("/.well-known/jwks.json", Public, auth::jwks)
+            .about("jwks", "The public keys of access tokens", "")
+            .gives::<openapi::Jwks>(200, "A JWK set (RFC 7517)."),
+        Route::get("/api/server", Public, status::server)
+            .about("server", "What tells this server from any other machine", "")
+            .gives::<ServerInfo>(200, "Product, version, protocol and clock."),
+        Route::get("/api/openapi.json", Public, openapi::serve)
+            .about("openapi", "This description", "")
+            .gives::<openapi::Document>(200, "OpenAPI 3.1."),
+        Route::get("/api/docs", Public, docs::page)
+            .about("docs", "This description as a page", "It loads nothing from elsewhere.")
+            .gives_text(&["text/html"], "The page."),
+        Route::get("/api/docs/{file}", Public, docs::file)
+            .about("docs_file", "A file of the page", "Packed with gzip.")
+            .at(FILE)
+            .gives_text(&["text/javascript", "text/css"], "The file."),
+        Route::post("/api/auth/sign-in", Public, auth::sign_in)
+            .about(
+                "sign_in",
+                "Name and password for a session",
+                "Wrong passwords make the next attempt wait, longer each time.",
+            )
+            .takes::<SignIn>(small)
+            .gives::<Session>(200, "A session.")
+            .refuses(&[401, 409, 429]),
+        Route::post("/api/auth/refresh", Public, auth::refresh)
+            .about(
+                "refresh",
+                "A refresh token for the next session",
+                "It works once; repeated within the grace time, the answer is the same again. A used one that comes \
+                 later ends the session.",
+            )
+            .takes::<Refresh>(small)
+            .gives::<Session>(200, "The next session.")
+            .refuses(&[401]),
+        Route::post("/api/auth/sign-out", Public, auth::sign_out)
+            .about("sign_out", "End a session", "The answer is the same whether there was one.")
+            .takes::<Refresh>(small)
+            .gives_nothing(204, "There is no such session any more."),
+        Route::get("/api/sync/head", Escrow(DEVICES), sync::head)
+            .about("sync_head", "The end of the device's chain", "")
+            .gives::<ChainHead>(200, "Its place and hash."),
+        Route::post("/api/sync/push", Escrow(DEVICES), sync::push)
+            .about(
+                "sync_push",
+                "Take events in",
+                "In the order of the chain. The body may be packed with zstd (`Content-Encoding: zstd`).",
+            )
+            .takes::<Push>(MAX_PUSH_BYTES)
+            .gives::<Pushed>(200, "What became of each, and a receipt.")
+            .refuses(&[409]),
+        Route::get("/api/sync/pull", Roles(FIELD), sync::pull)
+            .about("sync_pull", "Records that changed past a cursor", "")
+            .query(sync::WANTED)
+            .gives::<Pulled>(200, "A page of changes."),
+        Route::get("/api/sync/status", Roles(DEVICES), sync::status)
+            .about("sync_status", "Whether anything is new", "")
+            .query(sync::HAS)
+            .gives_nothing(204, "Nothing is.")
+            .header(SERVER_MS, "The server's clock, in milliseconds since 1970.")
+            .gives::<SyncStatus>(200, "What the server has."),
+        Route::get("/api/sync/quarantined", Roles(FIELD), sync::quarantined)
+            .about("sync_quarantined", "Events that a person must look at", "Latest first.")
+            .query(sync::AT_MOST)
+            .lists::<Quarantined>("The events."),
+        Route::post("/api/sync/fork", Escrow(DEVICES), auth::fork)
+            .about(
+                "sync_fork",
+                "A session for a device that was set back to a backup",
+                "It goes on under a new identity; the chain that forked stays as it is.",
+            )
+            .takes::<DeviceInfo>(small)
+            .gives::<Session>(200, "A session of the new device.")
+            .refuses(&[409]),
+        Route::get("/api/clients/{client}/files/{sha256}", Roles(FIELD), files::file)
+            .about("file", "A file of a client", "A picture or a signature, once all of it has come.")
+            .at(CLIENT)
+            .at(SHA256)
+            .gives_text(&["image/jpeg", "image/png"], "Its bytes."),
+        Route::post("/api/clients/{client}/files/{sha256}", Escrow(DELIVERERS), files::piece)
+            .about(
+                "send_file",
+                "Take a piece of a file",
+                "One that does not begin where the file ends changes nothing: the answer says where to go on.",
+            )
+            .at(CLIENT)
+            .at(SHA256)
+            .needs(&[files::FROM])
+            .takes_bytes(CHUNK_BYTES)
+            .gives::<FileStatus>(200, "How much of it is here."),
+        Route::get("/api/clients/{client}/files/{sha256}/status", Escrow(DELIVERERS), files::status)
+            .about("file_status", "How much of a file is here", "")
+            .at(CLIENT)
+            .at(SHA256)
+            .gives::<FileStatus>(200, "How much of it is here."),
+        Route::get("/api/devices", Roles(OVERSIGHT), devices::list)
+            .about("devices", "Every device that the caller sees to", "")
+            .lists::<Device>("The devices."),
+        Route::post("/api/devices/{id}/revoke", Roles(OVERSIGHT), devices::revoke)
+            .about("revoke_device", "End a device's access", "What was captured on it is still taken in.")
+            .at(ID)
+            .gives_nothing(204, "It is revoked."),
+        Route::get("/api/models", Roles(EVERYBODY), models::list)
+            .about("models", "Every published version, newest first", "")
+            .lists::<ModelManifest>("The versions."),
+        Route::post("/api/models", Roles(&[(Role::Analyst, Any)]), models::publish)
+            .about(
+                "publish_model",
+                "Publish a bundle",
+                "Its version must be above the newest. The body may be packed with zstd (`Content-Encoding: zstd`).",
+            )
+            .takes::<openapi::Bundle>(config.limits.bundle_bytes)
+            .gives::<ModelManifest>(201, "It is published.")
+            .gives::<ModelManifest>(200, "The same bytes were published before.")
+            .refuses(&[409]),
+        Route::get("/api/models/current", Roles(EVERYBODY), models::current)
+            .about("current_model", "The newest version", "")
+            .gives::<ModelManifest>(200, "The version.")
+            .gives_nothing(304, "The caller has it (`If-None-Match`).")
+            .header("ETag", "SHA-256 of the bundle, quoted.")
+            .refuses(&[404]),
+        Route::get("/api/models/{version}/bundle", Roles(EVERYBODY), models::bundle)
+            .about("model_bundle", "One version's bytes, exactly as published", "")
+            .at(VERSION)
+            .gives::<openapi::Bundle>(200, "The bundle.")
+            .gives_nothing(304, "The caller has it (`If-None-Match`).")
+            .header("ETag", "SHA-256 of the bundle, quoted."),
+        Route::get("/api/models/{version}/performance", Roles(WATCH), insight::performance)
+            .about("model_performance", "How a model's PDs came true", "Of scores whose horizon has passed as a whole.")
+            .at(VERSION)
+            .query(insight::SPAN)
+            .gives::<Performance>(200, "Figures in all, by group, month and branch."),
+        Route::get("/api/models/{version}/drift", Roles(WATCH_ALL), insight::drift)
+            .about(
+                "model_drift",
+                "How far those who are scored have moved from those that the model was trained on",
+                "",
+            )
+            .at(VERSION)
+            .query(insight::WINDOWS)
+            .gives::<ModelDrift>(200, "PSI by window, of the whole institution."),
+        Route::get("/api/models/{version}/overrides", Roles(WATCH), insight::overrides)
+            .about("model_overrides", "How often people decided against the suggestion, and how that turned out", "")
+            .at(VERSION)
+            .query(insight::SPAN)
+            .gives::<Overrides>(200, "Rates and outcomes by group and decision."),
+        Route::post("/api/predict", Roles(SYSTEMS), predict::predict)
+            .about(
+                "predict",
+                "Ask for a score",
+                "By the newest model. It is in the history before it is answered. `features` are the answers that the \
+                 model asks for: `schema.features` of its bundle.",
+            )
+            .takes::<Predict>(small)
+            .gives::<Prediction>(200, "The score.")
+            .refuses(&[404]),
+        Route::post("/api/predict/batch", Roles(SYSTEMS), predict::batch)
+            .about(
+                "predict_batch",
+                "Ask for many scores",
+                "Any number of rows, each at most 64 KiB, answered in order as soon as each is stored. A CSV's header \
+                 names the features and perhaps `client_ref`. A stream without `done` broke off.",
+            )
+            .takes_rows::<Predict>(PREDICT_NDJSON, PREDICT_CSV)
+            .streams::<PredictedRow, RowsDone>("A line for each row, and `done` at the end.")
+            .refuses(&[404]),
+        Route::post("/api/outcomes", Roles(REPORTERS), outcomes::take)
+            .about(
+                "report_outcomes",
+                "Report what came of scores",
+                "One as JSON, or any number of rows. The first outcome of a score and horizon is kept.",
+            )
+            .takes::<ObservedOutcome>(small)
+            .takes_rows::<ObservedOutcome>(OUTCOME_NDJSON, OUTCOME_CSV)
+            .gives::<OutcomeTaken>(200, "What was done; for rows a line for each, and `done` at the end.")
+            .streams::<RowResult<OutcomeTaken>, RowsDone>("")
+            .refuses(&[409]),
+        Route::get("/api/history", Roles(READERS), history::list)
+            .about("history", "Scores, a page at a time", "")
+            .query(history::FILTERS)
+            .query(history::PAGES)
+            .gives::<HistoryPage>(200, "A page.")
+            .refuses(&[404]),
+        Route::get("/api/history/export", Roles(READERS), export::export)
+            .about("export_history", "All scores that a search finds", "A broken export ends without its last chunk.")
+            .query(history::FILTERS)
+            .needs(&[export::FORMAT])
+            .gives_text(&["text/csv", export::PARQUET], "The scores.")
+            .refuses(&[404]),
+        Route::get("/api/history/{id}", Roles(READERS), history::one)
+            .about("history_entry", "One score", "")
+            .at(ID)
+            .gives::<HistoryEntry>(200, "The score."),
+    ]
+}
