@@ -5,51 +5,16 @@
 mod common;
 
 use common::{Server, captured, new_client, problem};
-use std::io::Write;
-use std::path::Path;
-use std::process::Command;
 use vereda_domain::api::ProblemCode;
-
-/// Takes the small file system away again, also when the test fails.
-struct Mounted(tempfile::TempDir);
-
-impl Mounted {
-    fn new(kib: u32) -> Mounted {
-        let folder = tempfile::tempdir().unwrap();
-        let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"])
-            .arg(folder.path())
-            .output()
-            .unwrap();
-        assert!(
-            done.status.success(),
-            "a small file system could not be mounted, so this fault cannot be tried: run this as root, in a \
-             container with CAP_SYS_ADMIN ({})",
-            String::from_utf8_lossy(&done.stderr).trim()
-        );
-        Mounted(folder)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
-fn fill(folder: &Path) -> std::path::PathBuf {
-    let path = folder.join("other");
-    let mut file = std::fs::File::create(&path).unwrap();
-    for size in [64 * 1024, 4096, 1] {
-        while file.write_all(&vec![7; size]).is_ok() {}
-    }
-    path
-}
+use vereda_services::disk::{SmallDisk, again_as_root};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_pushes_for_now_and_stores_all_of_each_or_nothing() {
-    let disk = Mounted::new(8 * 1024);
-    let data = disk.0.path().join("data");
+    if again_as_root("a_full_disk_refuses_pushes_for_now_and_stores_all_of_each_or_nothing").unwrap() {
+        return;
+    }
+    let disk = SmallDisk::new(8 * 1024).unwrap();
+    let data = disk.path().join("data");
     let server = Server::with(|config| {
         // PostgreSQL's disk is not this one.
         config.database.url = String::new();
@@ -58,7 +23,7 @@ async fn a_full_disk_refuses_pushes_for_now_and_stores_all_of_each_or_nothing() 
     })
     .await;
     let mut officer = server.device("officer").await;
-    let other = fill(disk.0.path());
+    let other = disk.fill().unwrap();
     let mut stored = Vec::new();
     let refused = loop {
         assert!(stored.len() < 5000, "it never fills up");

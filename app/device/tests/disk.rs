@@ -5,59 +5,11 @@
 mod common;
 
 use common::{Device, Server, answers, now};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::gateway::*;
-
-/// A small file system of its own, in memory. Mounting needs root.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(kib: u32) -> Disk {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let mut disk = Disk(folder);
-        disk.mount(&format!("size={kib}k"), &["-t", "tmpfs", "tmpfs"]);
-        disk
-    }
-
-    fn mount(&mut self, options: &str, what: &[&str]) {
-        let done = Command::new("mount").args(["-o", options]).args(what).arg(&self.0).output().unwrap();
-        assert!(
-            done.status.success(),
-            "a small file system could not be mounted, so this fault cannot be tried: run this as root, in a \
-             container with CAP_SYS_ADMIN ({})",
-            String::from_utf8_lossy(&done.stderr).trim()
-        );
-    }
-
-    fn resize(&mut self, kib: u32) {
-        self.mount(&format!("remount,size={kib}k"), &[]);
-    }
-
-    fn read_only(&mut self, yes: bool) {
-        self.mount(if yes { "remount,ro" } else { "remount,rw" }, &[]);
-    }
-
-    /// Leaves no byte free.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("videos");
-        let mut file = std::fs::File::create(&path).unwrap();
-        for size in [64 * 1024, 4096, 1] {
-            while file.write_all(&vec![7; size]).is_ok() {}
-        }
-        path
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
+use vereda_services::disk::{SmallDisk, again_as_root};
 
 fn open(folder: &Path, keys: &KeyStore) -> App {
     App::open(AppConfig {
@@ -131,12 +83,15 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_room() {
+    if again_as_root("a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_room").unwrap() {
+        return;
+    }
     named(ErrorCode::StorageFull);
     let mut server = Server::start().await;
     server.publish(common::SCORECARD).await;
-    let disk = Disk::new(6 * 1024);
+    let disk = SmallDisk::new(6 * 1024).unwrap();
     let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
-    let app = open(&disk.0, &keys);
+    let app = open(disk.path(), &keys);
     app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
     app.sync_now().await.unwrap();
     server.stop().await;
@@ -147,7 +102,7 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
     let first = app.create_client(client(n)).await.unwrap();
     kept.push(first.row.name);
     let interview = app.start_interview(ClientRequest { client: first.row.id }).await.unwrap().id;
-    let videos = disk.fill();
+    let videos = disk.fill().unwrap();
     let refused = loop {
         n += 1;
         assert!(n < 5000, "it never fills up");
@@ -184,7 +139,7 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
     assert_eq!(seen, kept);
     app.lock().await.unwrap();
     drop(app);
-    let app = open(&disk.0, &keys);
+    let app = open(disk.path(), &keys);
     if let Err(error) = unlock(&app).await {
         assert_eq!(error.code, ErrorCode::StorageFull, "{error:?}");
     }
@@ -192,7 +147,7 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
 
     // Room again: nothing that was acknowledged is missing, and the rest can be done now.
     std::fs::remove_file(videos).unwrap();
-    let app = unlocked(&disk.0, &keys).await;
+    let app = unlocked(disk.path(), &keys).await;
     let mut seen = names(&app).await;
     seen.sort();
     assert_eq!(seen, kept);
@@ -220,6 +175,9 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_portfolio_that_does_not_fit_arrives_when_there_is_room() {
+    if again_as_root("a_portfolio_that_does_not_fit_arrives_when_there_is_room").unwrap() {
+        return;
+    }
     let server = Server::start().await;
     server.publish(common::SCORECARD).await;
     let source = Device::enrolled(&server, "ana").await;
@@ -227,26 +185,31 @@ async fn a_portfolio_that_does_not_fit_arrives_when_there_is_room() {
         source.app.create_client(client(n)).await.unwrap();
     }
     source.synced().await;
-    let mut disk = Disk::new(1024);
+    let disk = SmallDisk::new(1024).unwrap();
     let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
-    let app = open(&disk.0, &keys);
+    let app = open(disk.path(), &keys);
     app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
     let view = app.sync_now().await.unwrap();
     assert_eq!(view.line.state, SyncState::Blocked { code: ErrorCode::StorageFull }, "{view:#?}");
-    disk.resize(32 * 1024);
+    disk.resize(32 * 1024).unwrap();
     let view = app.sync_now().await.unwrap();
     assert_eq!(view.line.state, SyncState::Idle, "{:?}", view.last_error);
     assert_eq!(app.portfolio(PortfolioRequest::default()).await.unwrap().total, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_file_system_is_named_nothing_is_touched_and_work_goes_on_when_it_is_writable() {
+async fn a_read_only_file_system_is_named_untouched_and_gone_on_with_when_it_is_writable() {
+    if again_as_root("a_read_only_file_system_is_named_untouched_and_gone_on_with_when_it_is_writable")
+        .unwrap()
+    {
+        return;
+    }
     named(ErrorCode::StorageReadOnly);
     let server = Server::start().await;
     server.publish(common::SCORECARD).await;
-    let mut disk = Disk::new(16 * 1024);
+    let disk = SmallDisk::new(16 * 1024).unwrap();
     let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
-    let app = open(&disk.0, &keys);
+    let app = open(disk.path(), &keys);
     app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
     app.sync_now().await.unwrap();
     for n in 0..3 {
@@ -254,20 +217,20 @@ async fn a_read_only_file_system_is_named_nothing_is_touched_and_work_goes_on_wh
     }
     app.lock().await.unwrap();
     drop(app);
-    let before = names(&unlocked(&disk.0, &keys).await).await;
-    until_released(&mut disk);
-    let held = files(&disk.0);
+    let before = names(&unlocked(disk.path(), &keys).await).await;
+    until_released(&disk);
+    let held = files(disk.path());
 
-    let app = open(&disk.0, &keys);
+    let app = open(disk.path(), &keys);
     let error = unlock(&app).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::StorageReadOnly, "{error:?}");
     let error = app.enrol(common::enrol(&server.url(), "luis")).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::StorageReadOnly, "{error:?}");
     drop(app);
-    assert!(files(&disk.0) == held, "something was written");
+    assert!(files(disk.path()) == held, "something was written");
 
-    disk.read_only(false);
-    let app = unlocked(&disk.0, &keys).await;
+    disk.read_only(false).unwrap();
+    let app = unlocked(disk.path(), &keys).await;
     assert_eq!(names(&app).await, before);
     app.create_client(client(3)).await.unwrap();
     let view = app.sync_now().await.unwrap();
@@ -276,16 +239,10 @@ async fn a_read_only_file_system_is_named_nothing_is_touched_and_work_goes_on_wh
 }
 
 /// Read-only as soon as the last file that is open for writing is closed.
-fn until_released(disk: &mut Disk) {
+fn until_released(disk: &SmallDisk) {
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    loop {
-        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0).output().unwrap();
-        if done.status.success() {
-            return;
-        }
-        if std::time::Instant::now() > patience {
-            disk.read_only(true);
-        }
+    while let Err(error) = disk.read_only(true) {
+        assert!(std::time::Instant::now() < patience, "{error:#}");
         std::thread::yield_now();
     }
 }

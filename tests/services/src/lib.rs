@@ -1,5 +1,8 @@
 //! The services that tests of the backend need, each with its own data on a free port, stopped and
-//! forgotten afterwards. They can be stopped and started again, with what they held.
+//! forgotten afterwards. They can be stopped and started again, with what they held. And a small
+//! [`disk`].
+
+pub mod disk;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
