@@ -88,9 +88,11 @@ async fn a_manager_decides_and_the_officer_gets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_sees_the_branchs_devices_and_whose_clock_is_off() {
     let mut server = Server::start().await;
-    let (ana, luis) = (Device::enrolled(&server, "ana").await, Device::enrolled(&server, "luis").await);
     const TWO_HOURS: i64 = 2 * 3600 * 1000;
+    let ana = Device::new();
     ana.offset.store(TWO_HOURS, Ordering::SeqCst);
+    ana.app.enrol(enrol(&server.url(), "ana")).await.unwrap();
+    let luis = Device::enrolled(&server, "luis").await;
     for device in [&ana, &luis] {
         device.new_client("María Peña", "1.020.345").await;
         device.until(|line| line.waiting == 0).await;
