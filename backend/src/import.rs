@@ -140,11 +140,8 @@ pub async fn import(app: &Shared, sealed: Vec<u8>, key: Key) -> Result<Imported,
 /// Stores a file that an event of the branch names; `false` when none does, or it is not what its hash says.
 async fn take_file(app: &Shared, branch: BranchId, file: ExportedFile) -> Result<bool, ServerError> {
     let ExportedFile { client, sha256, data } = file;
-    let named =
-        app.store.client(client).await?.filter(|record| record.branch == branch).is_some_and(|record| {
-            let mut files = record.attachments.values().filter_map(|attached| attached.attachment.file());
-            files.any(|file| file.sha256 == sha256)
-        });
+    let record = app.store.client_record(client).await?;
+    let named = record.is_some_and(|record| record.branch == branch && record.file(sha256).is_some());
     let bytes = BASE64.decode(data).unwrap_or_default();
     if !named || Hash::of(&bytes) != sha256 {
         return Ok(false);
@@ -152,9 +149,9 @@ async fn take_file(app: &Shared, branch: BranchId, file: ExportedFile) -> Result
     let key = FileKey { client, sha256 };
     if !app.store.file(key).await?.whole {
         // In one piece, in place of what may have come before the network went.
-        app.store.settle_file(key, None).await?;
+        app.store.discard_file(key).await?;
         app.store.add_piece(key, 0, bytes).await?;
-        app.store.settle_file(key, Some(now_ms())).await?;
+        app.store.finish_file(key, now_ms()).await?;
     }
     Ok(true)
 }

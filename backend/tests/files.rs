@@ -30,6 +30,15 @@ fn path(client: ClientId, bytes: &[u8]) -> String {
     format!("/api/clients/{client}/files/{}", Hash::of(bytes))
 }
 
+/// The officer at work, with a client whose picture this is, and where the picture goes.
+async fn with_picture<'s>(server: &'s Server, photo: &[u8]) -> (Device<'s>, ClientId, String) {
+    let mut officer = server.device("officer").await;
+    let client = new_client();
+    let events = [officer.event(captured(client, "Ana")), officer.event(attached(client, photo))];
+    assert!(stored(&officer.push(&events.iter().collect::<Vec<_>>()).await));
+    (officer, client, path(client, photo))
+}
+
 async fn send(caller: &Caller<'_>, path: &str, from: usize, piece: &[u8]) -> reqwest::Response {
     caller
         .request(Method::POST, &format!("{path}?from={from}"))
@@ -58,6 +67,7 @@ async fn a_file_arrives_in_pieces_and_can_be_resumed() {
     let mut officer = server.device("officer").await;
     let (client, photo) = (new_client(), bytes(150_000, 1));
     let path = path(client, &photo);
+    // Not before the event that names it.
     refused(officer.caller.get(&format!("{path}/status")).await, 404, ProblemCode::NotFound).await;
     let events = [officer.event(captured(client, "Ana")), officer.event(attached(client, &photo))];
     assert!(stored(&officer.push(&events.iter().collect::<Vec<_>>()).await));
@@ -101,11 +111,8 @@ async fn a_file_arrives_in_pieces_and_can_be_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_piece_at_the_same_time_is_stored_once() {
     let server = Server::start().await;
-    let mut officer = server.device("officer").await;
-    let (client, photo) = (new_client(), bytes(40_000, 2));
-    let path = path(client, &photo);
-    let events = [officer.event(captured(client, "Ana")), officer.event(attached(client, &photo))];
-    officer.push(&events.iter().collect::<Vec<_>>()).await;
+    let photo = bytes(40_000, 2);
+    let (officer, _, path) = with_picture(&server, &photo).await;
     let caller = &officer.caller;
     let piece = || taken(caller, &path, 0, &photo[..20_000]);
     let said = tokio::join!(piece(), piece(), piece(), piece(), piece(), piece());
@@ -118,11 +125,8 @@ async fn the_same_piece_at_the_same_time_is_stored_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_what_its_hash_says_begins_anew() {
     let server = Server::start().await;
-    let mut officer = server.device("officer").await;
-    let (client, photo) = (new_client(), bytes(1_000, 3));
-    let path = path(client, &photo);
-    let events = [officer.event(captured(client, "Ana")), officer.event(attached(client, &photo))];
-    officer.push(&events.iter().collect::<Vec<_>>()).await;
+    let photo = bytes(1_000, 3);
+    let (officer, _, path) = with_picture(&server, &photo).await;
     let caller = &officer.caller;
     let damaged = bytes(1_000, 4);
     assert_eq!(
@@ -135,11 +139,8 @@ async fn what_is_not_what_its_hash_says_begins_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_sees_a_file_and_nothing_else_is_taken() {
     let server = Server::start().await;
-    let mut officer = server.device("officer").await;
-    let (client, photo) = (new_client(), bytes(1_000, 5));
-    let path = path(client, &photo);
-    let events = [officer.event(captured(client, "Ana")), officer.event(attached(client, &photo))];
-    officer.push(&events.iter().collect::<Vec<_>>()).await;
+    let photo = bytes(1_000, 5);
+    let (officer, client, path) = with_picture(&server, &photo).await;
     let caller = &officer.caller;
 
     for (from, piece) in [(0, &[][..]), (1, &photo[..]), (i64::MAX as usize, &photo[..1])] {

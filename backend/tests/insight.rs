@@ -458,6 +458,10 @@ async fn drift_is_what_the_command_line_finds_in_the_same_rows() {
     }
     let drift: ModelDrift = analyst.get("/api/models/1/drift?to=0").await.json().await.unwrap();
     assert!(drift.windows.is_empty());
+    let backwards =
+        analyst.get("/api/models/1/drift?from=2026-11-23T00:00:00Z&to=2026-11-22T00:00:00Z").await;
+    let problem = refused(backwards, 422, ProblemCode::InvalidInput).await;
+    assert_eq!(problem.fields[0].field, "to");
 }
 
 #[derive(Deserialize)]

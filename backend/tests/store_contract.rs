@@ -406,12 +406,12 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
 async fn files(store: &Arc<dyn Store>, world: &World) {
     let device = enrol(store, &world.officer, 90).await;
     let client = ClientId(Uuid::from_u128(9_000));
-    assert!(store.client(client).await.unwrap().is_none());
+    assert!(store.client_record(client).await.unwrap().is_none());
     let now = snapshot(store, &world.branch, device, &[]).await;
     let event = captured(&world.officer, &world.branch, device, now.head, client);
     let push = push_of(&world.officer, &world.branch, &now, &event);
     assert_eq!(store.append(push).await.unwrap(), Appended::Done);
-    assert_eq!(store.client(client).await.unwrap().unwrap().officer, world.officer.id);
+    assert_eq!(store.client_record(client).await.unwrap().unwrap().officer, world.officer.id);
 
     let file = FileKey { client, sha256: Hash::of(b"abcdef") };
     let other = FileKey { client: ClientId(Uuid::from_u128(9_001)), ..file };
@@ -426,12 +426,12 @@ async fn files(store: &Arc<dyn Store>, world: &World) {
     assert_eq!(store.file_bytes(file).await.unwrap(), b"abcdef");
     assert_eq!(store.file_bytes(other).await.unwrap(), b"");
     // Thrown away, sent again, found whole: then it stays.
-    store.settle_file(file, None).await.unwrap();
+    store.discard_file(file).await.unwrap();
     assert_eq!((store.file(file).await.unwrap(), store.file_bytes(file).await.unwrap()), (at(0), Vec::new()));
     store.add_piece(file, 0, b"abcdef".to_vec()).await.unwrap();
-    store.settle_file(file, Some(7)).await.unwrap();
+    store.finish_file(file, 7).await.unwrap();
     let whole = FileState { received: 6, whole: true };
-    store.settle_file(file, None).await.unwrap();
+    store.discard_file(file).await.unwrap();
     assert_eq!(store.file(file).await.unwrap(), whole);
     assert_eq!(store.add_piece(file, 6, b"more".to_vec()).await.unwrap(), whole);
     assert_eq!(store.file_bytes(file).await.unwrap(), b"abcdef");

@@ -133,7 +133,6 @@ impl App {
     pub async fn file(&self, request: FileRequest) -> Answer<FileView> {
         let session = self.session()?;
         let (info, bytes) = crate::sync::files::fetch(&session, request).await?;
-        session.board.bump();
         Ok(FileView { media: info.media, data: BASE64.encode(bytes) })
     }
 

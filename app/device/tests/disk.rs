@@ -4,22 +4,50 @@
 
 mod common;
 
-use common::{Device, Server, answers, now};
-use std::path::{Path, PathBuf};
+use common::{Device, Server, answers, files_under, now};
+use std::path::Path;
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::gateway::*;
 use vereda_services::disk::{SmallDisk, again_as_root};
 
-fn open(folder: &Path, keys: &KeyStore) -> App {
-    App::open(AppConfig {
-        data_dir: folder.to_owned(),
-        keystore: keys.clone(),
-        device_name: "small".into(),
-        platform: "linux".into(),
-        version: "0.0.0".into(),
-        clock: WallClock::system(),
-    })
+/// A device whose disk is small.
+struct Small {
+    disk: SmallDisk,
+    keys: KeyStore,
+}
+
+impl Small {
+    fn new(kib: u32) -> Small {
+        // In memory: the key store's place is not the disk that is full.
+        let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
+        Small { disk: SmallDisk::new(kib).unwrap(), keys }
+    }
+
+    fn open(&self) -> App {
+        App::open(AppConfig {
+            data_dir: self.disk.path().to_owned(),
+            keystore: self.keys.clone(),
+            device_name: "small".into(),
+            platform: "linux".into(),
+            version: "0.0.0".into(),
+            clock: WallClock::system(),
+        })
+    }
+
+    /// Enrolled as ana, and synced as far as there is room.
+    async fn enrolled(&self, server: &Server) -> (App, SyncView) {
+        let app = self.open();
+        app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
+        let view = app.sync_now().await.unwrap();
+        (app, view)
+    }
+
+    async fn unlocked(&self) -> App {
+        let app = self.open();
+        unlock(&app).await.unwrap();
+        app
+    }
 }
 
 /// Every catalogue has words for this code.
@@ -52,33 +80,9 @@ async fn names(app: &App) -> Vec<String> {
     app.portfolio(page).await.unwrap().rows.into_iter().map(|row| row.name).collect()
 }
 
-async fn unlocked(folder: &Path, keys: &KeyStore) -> App {
-    let app = open(folder, keys);
-    unlock(&app).await.unwrap();
-    app
-}
-
 async fn unlock(app: &App) -> Result<Status, GatewayError> {
     let user = app.status().await.unwrap().users.first().unwrap().id;
     app.unlock(UnlockRequest { user, pin: common::PIN.into() }).await
-}
-
-/// The files of the app on this disk, by content.
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.push((path.clone(), std::fs::read(path).unwrap()));
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,11 +93,8 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
     named(ErrorCode::StorageFull);
     let mut server = Server::start().await;
     server.publish(common::SCORECARD).await;
-    let disk = SmallDisk::new(6 * 1024).unwrap();
-    let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
-    let app = open(disk.path(), &keys);
-    app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
-    app.sync_now().await.unwrap();
+    let small = Small::new(6 * 1024);
+    let (app, _) = small.enrolled(&server).await;
     server.stop().await;
 
     // Work goes on until there is no byte left, and every kind of it is refused by the same name.
@@ -102,7 +103,7 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
     let first = app.create_client(client(n)).await.unwrap();
     kept.push(first.row.name);
     let interview = app.start_interview(ClientRequest { client: first.row.id }).await.unwrap().id;
-    let videos = disk.fill().unwrap();
+    let videos = small.disk.fill().unwrap();
     let refused = loop {
         n += 1;
         assert!(n < 5000, "it never fills up");
@@ -139,7 +140,7 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
     assert_eq!(seen, kept);
     app.lock().await.unwrap();
     drop(app);
-    let app = open(disk.path(), &keys);
+    let app = small.open();
     if let Err(error) = unlock(&app).await {
         assert_eq!(error.code, ErrorCode::StorageFull, "{error:?}");
     }
@@ -147,7 +148,7 @@ async fn a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_roo
 
     // Room again: nothing that was acknowledged is missing, and the rest can be done now.
     std::fs::remove_file(videos).unwrap();
-    let app = unlocked(disk.path(), &keys).await;
+    let app = small.unlocked().await;
     let mut seen = names(&app).await;
     seen.sort();
     assert_eq!(seen, kept);
@@ -185,13 +186,10 @@ async fn a_portfolio_that_does_not_fit_arrives_when_there_is_room() {
         source.app.create_client(client(n)).await.unwrap();
     }
     source.synced().await;
-    let disk = SmallDisk::new(1024).unwrap();
-    let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
-    let app = open(disk.path(), &keys);
-    app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
-    let view = app.sync_now().await.unwrap();
+    let small = Small::new(1024);
+    let (app, view) = small.enrolled(&server).await;
     assert_eq!(view.line.state, SyncState::Blocked { code: ErrorCode::StorageFull }, "{view:#?}");
-    disk.resize(32 * 1024).unwrap();
+    small.disk.resize(32 * 1024).unwrap();
     let view = app.sync_now().await.unwrap();
     assert_eq!(view.line.state, SyncState::Idle, "{:?}", view.last_error);
     assert_eq!(app.portfolio(PortfolioRequest::default()).await.unwrap().total, 400);
@@ -207,30 +205,27 @@ async fn a_read_only_file_system_is_named_untouched_and_gone_on_with_when_it_is_
     named(ErrorCode::StorageReadOnly);
     let server = Server::start().await;
     server.publish(common::SCORECARD).await;
-    let disk = SmallDisk::new(16 * 1024).unwrap();
-    let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
-    let app = open(disk.path(), &keys);
-    app.enrol(common::enrol(&server.url(), "ana")).await.unwrap();
-    app.sync_now().await.unwrap();
+    let small = Small::new(16 * 1024);
+    let (app, _) = small.enrolled(&server).await;
     for n in 0..3 {
         app.create_client(client(n)).await.unwrap();
     }
     app.lock().await.unwrap();
     drop(app);
-    let before = names(&unlocked(disk.path(), &keys).await).await;
-    until_released(&disk);
-    let held = files(disk.path());
+    let before = names(&small.unlocked().await).await;
+    until_released(&small.disk);
+    let held = files_under(small.disk.path());
 
-    let app = open(disk.path(), &keys);
+    let app = small.open();
     let error = unlock(&app).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::StorageReadOnly, "{error:?}");
     let error = app.enrol(common::enrol(&server.url(), "luis")).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::StorageReadOnly, "{error:?}");
     drop(app);
-    assert!(files(disk.path()) == held, "something was written");
+    assert!(files_under(small.disk.path()) == held, "something was written");
 
-    disk.read_only(false).unwrap();
-    let app = unlocked(disk.path(), &keys).await;
+    small.disk.read_only(false).unwrap();
+    let app = small.unlocked().await;
     assert_eq!(names(&app).await, before);
     app.create_client(client(3)).await.unwrap();
     let view = app.sync_now().await.unwrap();

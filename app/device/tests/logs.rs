@@ -23,6 +23,7 @@ const PHONE: &str = "399 7766554";
 const PLACE: &str = "Vereda Rincón Plantado";
 const NEW_PHONE: &str = "388 1122334";
 const SEARCHED: &str = "Buscada Plantada";
+const LATITUDE: f64 = 4.776_655_1;
 const REASON: &str = "su cuñado plantado responde";
 const WRONG_PASSWORD: &str = "clave plantada equivocada";
 const WRONG_PIN: &str = "918273";
@@ -160,6 +161,8 @@ async fn no_log_holds_a_name_a_number_a_token_or_a_pin() {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::DEBUG)
         .with_ansi(false)
+        // A time's digits may be anybody's number.
+        .without_time()
         .with_writer(move || sink.clone())
         .init();
 
@@ -193,6 +196,8 @@ async fn no_log_holds_a_name_a_number_a_token_or_a_pin() {
         let request = PortfolioRequest { query: query.into(), limit: 10, ..PortfolioRequest::default() };
         app.portfolio(request).await.unwrap();
     }
+    let what = NewAttachment::Position { latitude: LATITUDE, longitude: -74.0, accuracy_m: 9.0 };
+    device.app.attach(AttachRequest { client, what }).await.unwrap();
     let view = device.assess(client).await;
     let decision = if view.suggested == Decision::Approve { Decision::Refuse } else { Decision::Approve };
     let reason = OverrideReason { code: OverrideCode::Policy, words: REASON.into() };
@@ -264,6 +269,8 @@ async fn no_log_holds_a_name_a_number_a_token_or_a_pin() {
         "3997766554",
         "3881122334",
         "ANA de Prueba",
+        "47766551",
+        "4.7766551",
         "LUIS de Prueba",
     ];
     planted.extend(values.map(str::to_owned));

@@ -24,15 +24,11 @@ pub const FROM: Param = Param::new("from", Form::Count, "How many bytes of the f
 async fn named(app: &Shared, caller: &Caller, path: (String, String)) -> ApiResult<Named> {
     let client = path.0.parse().map_err(|_| ApiError::not_found())?;
     let sha256: Hash = path.1.parse().map_err(|_| ApiError::not_found())?;
-    let record = app.store.client(client).await?.ok_or_else(ApiError::not_found)?;
+    let record = app.store.client_record(client).await?.ok_or_else(ApiError::not_found)?;
     if record.branch != caller.branch()? {
         return Err(ApiError::not_found());
     }
-    let info = record
-        .attachments
-        .values()
-        .find_map(|attached| attached.attachment.file().filter(|file| file.sha256 == sha256).cloned());
-    let info = info.ok_or_else(ApiError::not_found)?;
+    let info = record.file(sha256).cloned().ok_or_else(ApiError::not_found)?;
     let own = caller.reach != Reach::Own || record.officer == caller.user;
     Ok(Named { key: FileKey { client, sha256 }, info, own })
 }
@@ -57,11 +53,11 @@ impl Named {
         }
         let bytes = app.store.file_bytes(self.key).await?;
         if Hash::of(&bytes) == self.key.sha256 {
-            app.store.settle_file(self.key, Some(now_ms())).await?;
+            app.store.finish_file(self.key, now_ms()).await?;
             return Ok(self.status(FileState { whole: true, ..state }));
         }
         tracing::warn!(file = %self.key.sha256, "the pieces of a file are not what its hash says; it begins anew");
-        app.store.settle_file(self.key, None).await?;
+        app.store.discard_file(self.key).await?;
         Ok(self.status(FileState::default()))
     }
 }

@@ -18,7 +18,8 @@ const CLIENT: Param = Param::new("client", Form::Uuid, "A client's id (scores fr
 const CLIENT_REF: Param =
     Param::new("client_ref", Form::Text(100), "The caller's name for the client (scores through this API).");
 const OFFICER: Param = Param::new("officer", Form::Uuid, "Who scored, or the user of the system that asked.");
-const BRANCH: Param = Param::new(
+/// For those who see more than one.
+pub const BRANCH: Param = Param::new(
     "branch",
     Form::Uuid,
     "A branch's id; another than the caller's own is not found unless the caller sees all.",

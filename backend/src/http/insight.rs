@@ -1,7 +1,9 @@
 //! How a model does in use: performance, drift and overrides.
 
 use super::Shared;
+use super::body::{field_error, one_of};
 use super::caller::Caller;
+use super::history::BRANCH;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query, month};
 use crate::clock::parse_time;
@@ -20,11 +22,6 @@ const HORIZON: Param = Param::new(
 );
 const FROM_MONTH: Param = Param::new("from", Form::Month, "Scored in this month or later, such as 2026-11.");
 const TO_MONTH: Param = Param::new("to", Form::Month, "Scored in this month or before.");
-const BRANCH: Param = Param::new(
-    "branch",
-    Form::Uuid,
-    "A branch's id; another than the caller's own is not found unless the caller sees all.",
-);
 /// Which scores performance and overrides are about.
 pub const SPAN: &[Param] = &[HORIZON, FROM_MONTH, TO_MONTH, BRANCH];
 const WINDOW: Param =
@@ -96,6 +93,9 @@ pub async fn drift(
     })?;
     let day = |param| query.read(param, |text| parse_time(text).map(day_number));
     let (from, to) = (day(&FROM_DAY)?.unwrap_or(i64::MIN), day(&TO_DAY)?.unwrap_or(i64::MAX));
+    if from >= to {
+        return Err(field_error(TO_DAY.name, one_of(&["a day after `from`"])));
+    }
     let model = model(&app, &version).await?;
     Ok(Json(app.insight.drift(&model, window.unwrap_or(Window::Month), (from, to)).await?))
 }

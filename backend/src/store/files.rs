@@ -28,15 +28,17 @@ pub struct FileState {
 #[async_trait]
 pub trait FileStore: Send + Sync {
     /// A client's record: it says which files there are, and whose they are.
-    async fn client(&self, client: ClientId) -> Result<Option<ClientRecord>>;
+    async fn client_record(&self, client: ClientId) -> Result<Option<ClientRecord>>;
     /// How much of a file is stored; nothing of one that nobody sent.
     async fn file(&self, file: FileKey) -> Result<FileState>;
     /// Adds a piece if it begins where the file ends and the file is not whole; how much there is then.
     async fn add_piece(&self, file: FileKey, from: u64, piece: Vec<u8>) -> Result<FileState>;
     /// What is stored of a file.
     async fn file_bytes(&self, file: FileKey) -> Result<Vec<u8>>;
-    /// Notes when a file was found to be whole; `None` throws away what is stored, unless it is whole.
-    async fn settle_file(&self, file: FileKey, whole: Option<Millis>) -> Result<()>;
+    /// Notes when a file was found to be whole; the first time stays.
+    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<()>;
+    /// Throws away what is stored of a file, unless it is whole.
+    async fn discard_file(&self, file: FileKey) -> Result<()>;
 }
 
 pub(super) fn client_of(record: Record) -> Option<ClientRecord> {

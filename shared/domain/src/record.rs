@@ -4,9 +4,9 @@
 //! are commutative, associative and idempotent, so order, partition and repetition do not matter.
 //! Nothing is ever overwritten: a register keeps every write, and says which one holds now.
 
-use crate::attachment::Attachment;
+use crate::attachment::{Attachment, FileInfo};
 use crate::client::{ClientField, ClientFields, Consent};
-use crate::event::{Assessment, Event, EventBody, OverrideReason};
+use crate::event::{Assessment, Event, EventBody, Hash, OverrideReason};
 use crate::hlc::Hlc;
 use crate::{AssessmentId, BranchId, ClientId, Decision, Millis, UserId};
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,14 @@ impl ClientRecord {
     /// A field's value, empty when it was never written.
     pub fn value(&self, field: ClientField) -> &str {
         self.fields.get(&field).and_then(Register::value).unwrap_or_default()
+    }
+
+    /// The file of this hash, if one is attached.
+    pub fn file(&self, sha256: Hash) -> Option<&FileInfo> {
+        self.attachments
+            .values()
+            .filter_map(|attached| attached.attachment.file())
+            .find(|file| file.sha256 == sha256)
     }
 
     /// Every field's value.

@@ -208,6 +208,5 @@ pub(crate) fn forget(db: &Connection, client: &str) -> Result<()> {
 /// What a client's record says of a file.
 pub(crate) fn info(db: &Connection, client: ClientId, sha256: Hash) -> Result<FileInfo> {
     let record = project::client(db, client)?.ok_or(DeviceError::NotFound("client"))?;
-    let mut named = record.attachments.values().filter_map(|attached| attached.attachment.file());
-    named.find(|file| file.sha256 == sha256).cloned().ok_or(DeviceError::NotFound("file"))
+    record.file(sha256).cloned().ok_or(DeviceError::NotFound("file"))
 }

@@ -110,5 +110,6 @@ pub(crate) async fn fetch(session: &Arc<Session>, request: FileRequest) -> Resul
     }
     let (kept, of, now) = (bytes.clone(), info.clone(), session.now());
     session.write(move |db| files::copy(db, client, &of, &kept, now)).await?;
+    session.board.bump();
     Ok((info, bytes))
 }

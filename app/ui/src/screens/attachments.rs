@@ -77,8 +77,9 @@ pub fn Attachments(client: ClientId, view: ClientView, query: Query<ClientView>)
                 p { class: "meta", "data-testid": "attachments-none", {t!("attachments-none")} }
             } else {
                 ul { class: "attachments",
-                    for (index , one) in view.attachments.iter().cloned().enumerate() {
-                        One { key: "{one.at}-{index}", client, one, shown }
+                    for one in view.attachments.iter().cloned() {
+                        // Not by its place: a new one comes first, and the others would all be fetched again.
+                        One { key: "{one.at}-{one.attachment.kind()}", client, one, shown }
                     }
                 }
             }

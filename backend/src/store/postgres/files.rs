@@ -7,7 +7,7 @@ use deadpool_postgres::Transaction;
 
 #[async_trait]
 impl FileStore for PostgresStore {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientRecord>> {
+    async fn client_record(&self, client: ClientId) -> Result<Option<ClientRecord>> {
         let doing = "find a client";
         let mut connection = self.client().await?;
         let t = reading(&mut connection, doing).await?;
@@ -55,15 +55,21 @@ impl FileStore for PostgresStore {
         Ok(pieces.concat())
     }
 
-    async fn settle_file(&self, file: FileKey, whole: Option<Millis>) -> Result<()> {
-        let doing = "settle a file";
+    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<()> {
+        let doing = "note that a file is whole";
         let sha256: &[u8] = &file.sha256.0;
         write!(self, doing, |t| {
-            if let Some(now) = whole {
-                let sql =
-                    "UPDATE files SET whole_ms = $3 WHERE client = $1 AND sha256 = $2 AND whole_ms IS NULL";
-                run(t, doing, sql, &[&file.client.0, &sha256, &now]).await?;
-            } else if !state(t, file, "FOR UPDATE").await?.whole {
+            let sql = "UPDATE files SET whole_ms = $3 WHERE client = $1 AND sha256 = $2 AND whole_ms IS NULL";
+            run(t, doing, sql, &[&file.client.0, &sha256, &now]).await?
+        });
+        Ok(())
+    }
+
+    async fn discard_file(&self, file: FileKey) -> Result<()> {
+        let doing = "discard a file";
+        let sha256: &[u8] = &file.sha256.0;
+        write!(self, doing, |t| {
+            if !state(t, file, "FOR UPDATE").await?.whole {
                 for table in ["file_pieces", "files"] {
                     let sql = format!("DELETE FROM {table} WHERE client = $1 AND sha256 = $2");
                     run(t, doing, &sql, &[&file.client.0, &sha256]).await?;

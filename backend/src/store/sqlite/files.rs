@@ -7,7 +7,7 @@ use rusqlite::{Transaction, params};
 
 #[async_trait]
 impl FileStore for SqliteStore {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientRecord>> {
+    async fn client_record(&self, client: ClientId) -> Result<Option<ClientRecord>> {
         let doing = "find a client";
         self.read(doing, move |t| {
             let sql = "SELECT body FROM records WHERE kind = 'client' AND id = ?1";
@@ -53,19 +53,24 @@ impl FileStore for SqliteStore {
         .await
     }
 
-    async fn settle_file(&self, file: FileKey, whole: Option<Millis>) -> Result<()> {
-        let doing = "settle a file";
+    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<()> {
+        let doing = "note that a file is whole";
         self.write(doing, move |t| {
-            let key = (file.client.0, file.sha256.0);
-            if let Some(now) = whole {
-                let sql =
-                    "UPDATE files SET whole_ms = ?3 WHERE client = ?1 AND sha256 = ?2 AND whole_ms IS NULL";
-                run(t, doing, sql, params![key.0, key.1, now])?;
-            } else if !state(t, file)?.whole {
-                for table in ["file_pieces", "files"] {
-                    let sql = format!("DELETE FROM {table} WHERE client = ?1 AND sha256 = ?2");
-                    run(t, doing, &sql, params![key.0, key.1])?;
-                }
+            let sql = "UPDATE files SET whole_ms = ?3 WHERE client = ?1 AND sha256 = ?2 AND whole_ms IS NULL";
+            run(t, doing, sql, params![file.client.0, file.sha256.0, now]).map(drop)
+        })
+        .await
+    }
+
+    async fn discard_file(&self, file: FileKey) -> Result<()> {
+        let doing = "discard a file";
+        self.write(doing, move |t| {
+            if state(t, file)?.whole {
+                return Ok(());
+            }
+            for table in ["file_pieces", "files"] {
+                let sql = format!("DELETE FROM {table} WHERE client = ?1 AND sha256 = ?2");
+                run(t, doing, &sql, params![file.client.0, file.sha256.0])?;
             }
             Ok(())
         })
