@@ -31,6 +31,49 @@ async fn bodies_beyond_the_limit_are_refused_announced_or_not() {
     refused(response, 400, ProblemCode::BadRequest).await;
 }
 
+/// Sends all of a request before it reads, as most programs do, and says how it was answered.
+async fn answer_after_all(server: &Server, head: &str, body: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.running.api_addr).await.unwrap();
+    let head =
+        format!("{head}Host: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.expect("the server takes the rest of the body");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("the answer comes through whole");
+    answer
+}
+
+/// A connection that is closed on unread bytes is reset, and the answer is lost with it.
+#[tokio::test]
+async fn whoever_is_refused_before_all_is_sent_still_reads_why() {
+    let server = Server::with_model().await;
+    let token = server.caller("service").await.token.unwrap();
+    // More than what the kernels on both sides hold.
+    let body = vec![b'x'; 24 << 20];
+    for (head, expected) in [
+        ("POST /api/predict HTTP/1.1\r\nContent-Type: application/json\r\n".to_owned(), "unauthenticated"),
+        ("POST /api/auth/sign-in HTTP/1.1\r\nContent-Type: application/json\r\n".to_owned(), "too_large"),
+        ("POST /nowhere HTTP/1.1\r\n".to_owned(), "not_found"),
+        (
+            format!(
+                "POST /api/predict/batch HTTP/1.1\r\nContent-Type: application/x-ndjson\r\n\
+                 Authorization: Bearer {token}\r\n"
+            ),
+            "a row has more than",
+        ),
+        (
+            format!(
+                "POST /api/predict/batch HTTP/1.1\r\nContent-Type: text/csv\r\n\
+                 Authorization: Bearer {token}\r\n"
+            ),
+            "bad_request",
+        ),
+    ] {
+        let answer = answer_after_all(&server, &head, &body).await;
+        assert!(answer.contains(expected), "{head}{answer}");
+    }
+}
+
 type Next = dyn FnMut() -> Option<Result<Vec<u8>, std::io::Error>> + Send;
 struct Chunked(std::sync::Mutex<Box<Next>>);
 

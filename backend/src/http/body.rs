@@ -6,14 +6,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::header;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
-use std::time::Duration;
 use vereda_domain::api::ProblemCode;
 use vereda_scoring::{ExpectedType, FieldError, FieldProblem};
-
-/// How much of a body that is too large is read and thrown away, so that its sender gets to read
-/// the refusal instead of a reset connection.
-const DRAIN_BYTES: u64 = 64 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The largest body that a route takes, in bytes; put into the request by the route table.
 #[derive(Debug, Clone, Copy)]
@@ -118,17 +112,12 @@ async fn bytes(request: Request) -> ApiResult<Vec<u8>> {
     let mut body = request.into_body();
     let too_large =
         || ApiError::new(ProblemCode::TooLarge, format!("The body must have at most {limit} bytes."));
-    let announced = body.size_hint().lower();
-    if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
-        if announced <= DRAIN_BYTES {
-            drain(body).await;
-        }
+    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
     let mut collected = Vec::new();
     while let Some(data) = next_data(&mut body).await? {
         if collected.len() + data.len() > limit {
-            drain(body).await;
             return Err(too_large());
         }
         collected.extend_from_slice(&data);
@@ -153,19 +142,6 @@ pub async fn next_data(body: &mut Body) -> ApiResult<Option<axum::body::Bytes>> 
             }
         }
     }
-}
-
-async fn drain(mut body: Body) {
-    let reading = async {
-        let mut read = 0;
-        while let Ok(Some(data)) = next_data(&mut body).await {
-            read += u64::try_from(data.len()).unwrap_or(u64::MAX);
-            if read > DRAIN_BYTES {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
 }
 
 /// Reads JSON, naming the place of the first thing that is wrong.

@@ -9,6 +9,7 @@ mod export;
 mod files;
 mod history;
 mod insight;
+mod linger;
 mod models;
 mod observe;
 mod openapi;
@@ -106,6 +107,7 @@ fn surround(router: Router<Shared>, app: &Shared) -> Router<Shared> {
         })
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
         .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(axum::middleware::map_request(async |request| linger::linger(request)))
         .layer(axum::middleware::from_fn_with_state(app.clone(), observe::observe))
 }
 
