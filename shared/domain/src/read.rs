@@ -6,10 +6,13 @@
 
 use crate::api::Change;
 use crate::record::{AssessmentRecord, ClientRecord, Record, RecordKey};
-use serde::Deserialize;
-use serde::de::Error as _;
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::str::FromStr;
 
 #[derive(Deserialize)]
 struct Outer<'a> {
@@ -62,6 +65,29 @@ impl Record {
             Record::Client(client) => RecordKey::Client(client.id),
             Record::Assessment(record) => RecordKey::Assessment(record.assessment.id),
         }
+    }
+}
+
+/// Reads what is written as a text, without a copy of it in between.
+pub(crate) fn parsed<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err: Display>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_str(Parse(PhantomData))
+}
+
+struct Parse<T>(PhantomData<T>);
+
+impl<T: FromStr<Err: Display>> Visitor<'_> for Parse<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

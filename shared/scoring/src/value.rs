@@ -1,7 +1,9 @@
 //! What a client answered: the values that go into a score.
 
+use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The answers of one interview, by feature name. A feature that is absent is missing, as is one
 /// that is [`Value::Missing`].
@@ -11,7 +13,7 @@ pub type Inputs = BTreeMap<String, Value>;
 ///
 /// An integer is a number without a fraction; money is in whole units of the schema's currency, as
 /// the training data has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Not answered, or the client does not know.
@@ -22,6 +24,52 @@ pub enum Value {
     Number(f64),
     /// The code of an option of a category.
     Category(String),
+}
+
+/// By hand: what serde derives tries one kind after the other, and words an error for each that it is not.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(Answer)
+    }
+}
+
+struct Answer;
+
+impl Visitor<'_> for Answer {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("null, true, false, a number or a text")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Missing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Number(value))
+    }
+
+    // Beyond 2^53 the nearest number is meant, as for any other number of JSON.
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value as f64))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Category(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Category(value))
+    }
 }
 
 #[cfg(feature = "schema")]
