@@ -47,6 +47,11 @@ pub(crate) fn assessment(db: &Connection, id: AssessmentId) -> Result<Option<Ass
 
 /// Keeps a record and makes its projection.
 pub(crate) fn save(db: &Connection, record: &Record) -> Result<()> {
+    put(db, record)?.map_or(Ok(()), |words| words.write(db))
+}
+
+/// Keeps a record and makes its row; what a client is found by is for the caller to write.
+pub(crate) fn put(db: &Connection, record: &Record) -> Result<Option<Words>> {
     let (kind, id) = columns(&record.key());
     db.prepare_cached(
         "INSERT INTO records (kind, id, json) VALUES (?1, ?2, ?3)
@@ -56,27 +61,57 @@ pub(crate) fn save(db: &Connection, record: &Record) -> Result<()> {
     project(db, record)
 }
 
-/// Keeps a record that is not here yet, as the text that it was read from, and makes its projection;
-/// `false` when it is here.
-pub(crate) fn add(db: &Connection, record: &Record, text: &str) -> Result<bool> {
+/// What became of a record that was to be kept as the text that it was read from.
+pub(crate) enum Added {
+    /// It is here already, and nothing was done.
+    Known,
+    /// It is kept, and its row made; a client's words are to be written with those of others.
+    New(Option<Words>),
+}
+
+/// Keeps a record that is not here yet, as the text that it was read from, and makes its row.
+pub(crate) fn add(db: &Connection, record: &Record, text: &str) -> Result<Added> {
     let (kind, id) = columns(&record.key());
     let added = db
         .prepare_cached("INSERT OR IGNORE INTO records (kind, id, json) VALUES (?1, ?2, ?3)")?
         .execute((kind, id, text))?;
-    if added == 1 {
-        project(db, record)?;
-    }
-    Ok(added == 1)
+    if added == 0 { Ok(Added::Known) } else { Ok(Added::New(project(db, record)?)) }
 }
 
-fn project(db: &Connection, record: &Record) -> Result<()> {
+/// What a client is found by.
+///
+/// The full-text index gathers what it is given and writes it in large pieces, but gives up gathering
+/// before each statement that SQLite may have to take back by itself, as those are that make a row.
+/// So whoever makes many rows writes the words of all of them together, after the rows.
+pub(crate) struct Words {
+    n: i64,
+    name: String,
+    document: String,
+    phone: String,
+    place: String,
+}
+
+impl Words {
+    /// Puts them into the index.
+    pub(crate) fn write(&self, db: &Connection) -> Result<()> {
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO clients_words (rowid, name, document, phone, place)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((self.n, &self.name, &self.document, &self.phone, &self.place))?;
+        Ok(())
+    }
+}
+
+/// Makes a record's row, and says what it is found by.
+fn project(db: &Connection, record: &Record) -> Result<Option<Words>> {
     match record {
-        Record::Client(client) => project_client(db, client),
-        Record::Assessment(assessment) => project_assessment(db, assessment),
+        Record::Client(client) => project_client(db, client).map(Some),
+        Record::Assessment(assessment) => project_assessment(db, assessment).map(|()| None),
     }
 }
 
-fn project_client(db: &Connection, client: &ClientRecord) -> Result<()> {
+fn project_client(db: &Connection, client: &ClientRecord) -> Result<Words> {
     let [name, document, phone, place] = ClientField::ALL.map(|field| client.value(field));
     let conflict = client.fields.values().any(|register| !Register::conflicts(register).is_empty());
     let (document_key, phone_key) = (compact(document), phone_key(phone));
@@ -106,9 +141,13 @@ fn project_client(db: &Connection, client: &ClientRecord) -> Result<()> {
             |row| row.get(0),
         )?;
     // A document and a phone are found as they are written and as they are compared.
-    db.prepare_cached("INSERT OR REPLACE INTO clients_words (rowid, name, document, phone, place) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute((n, name, format!("{document} {document_key}"), format!("{phone} {phone_key}"), place))?;
-    Ok(())
+    Ok(Words {
+        n,
+        name: name.to_owned(),
+        document: format!("{document} {document_key}"),
+        phone: format!("{phone} {phone_key}"),
+        place: place.to_owned(),
+    })
 }
 
 fn project_assessment(db: &Connection, record: &AssessmentRecord) -> Result<()> {
@@ -208,6 +247,9 @@ pub(crate) fn contents(db: &Connection) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// Clients whose words [`rebuild`] holds in memory before it writes them.
+const TOGETHER: usize = 3000;
+
 /// Makes all projections again: this device's events folded into the records once more (which
 /// changes nothing when all is well), then every record's row.
 pub(crate) fn rebuild(db: &Connection) -> Result<()> {
@@ -225,8 +267,12 @@ pub(crate) fn rebuild(db: &Connection) -> Result<()> {
     }
     let mut records = db.prepare("SELECT json FROM records")?;
     let mut rows = records.query([])?;
+    let mut found_by = Vec::new();
     while let Some(row) = rows.next()? {
-        project(db, &Record::read(&row.get::<_, String>(0)?)?)?;
+        found_by.extend(project(db, &Record::read(&row.get::<_, String>(0)?)?)?);
+        if found_by.len() == TOGETHER {
+            found_by.drain(..).try_for_each(|words: Words| words.write(db))?;
+        }
     }
-    Ok(())
+    found_by.iter().try_for_each(|words| words.write(db))
 }

@@ -1,6 +1,7 @@
 //! What the server sends: pages of records, each applied in one transaction.
 
 use super::meta::{self, Identity};
+use super::project::{Added, Words};
 use super::{chain, project};
 use crate::error::Result;
 use rusqlite::Connection;
@@ -34,7 +35,7 @@ pub(crate) fn retry_unread(db: &Connection, identity: &Identity, now: Millis) ->
     let mut read = 0;
     for text in texts {
         if let Ok((change, record)) = Change::read(&text) {
-            apply_change(db, &mut clock, change, record, now)?;
+            apply_change(db, &mut clock, change, record, now)?.map_or(Ok(()), |words| words.write(db))?;
             db.execute("DELETE FROM unread WHERE text = ?1", [&text])?;
             read += 1;
         }
@@ -53,9 +54,10 @@ pub(crate) fn unread(db: &Connection) -> Result<u64> {
 /// record already, so the join keeps it.
 pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Page, now: Millis) -> Result<()> {
     let mut clock = chain::clock(db, identity)?;
+    let mut found_by = Vec::new();
     for raw in &page.changes {
         match Change::read(raw.get()) {
-            Ok((change, text)) => apply_change(db, &mut clock, change, text, now)?,
+            Ok((change, text)) => found_by.extend(apply_change(db, &mut clock, change, text, now)?),
             Err(error) => {
                 // The parser's message may quote a value.
                 tracing::warn!(class = ?error.classify(), "a change of an unknown shape is kept aside");
@@ -65,6 +67,7 @@ pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Page, now: Mill
             }
         }
     }
+    found_by.iter().try_for_each(|words| words.write(db))?;
     purge(db)?;
     meta::set(db, &meta::CLOCK, &clock.last())?;
     meta::set(db, &meta::CURSOR, &page.cursor)?;
@@ -72,39 +75,43 @@ pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Page, now: Mill
     Ok(())
 }
 
-/// Applies one change; `text` is its record's, if it has one.
+/// Applies one change; `text` is its record's, if it has one. What a client is found by from now on is
+/// for the caller to write, in the order of the changes.
 fn apply_change(
     db: &Connection,
     clock: &mut Clock,
     change: Change,
     text: Option<&str>,
     now: Millis,
-) -> Result<()> {
+) -> Result<Option<Words>> {
     match change {
         Change::State { record } => {
             observe(clock, &record, now);
             let key = record.key();
             // Most of a first pull: nothing is here to join, and the text need not be written again.
             if let Some(text) = text
-                && project::add(db, &record, text)?
+                && let Added::New(words) = project::add(db, &record, text)?
             {
-                return unpurge(db, &key);
+                unpurge(db, &key)?;
+                return Ok(words);
             }
             let mine = project::load(db, &key)?;
+            let mut words = None;
             if mine.as_ref() != Some(&record) {
                 match join(mine, record) {
-                    Ok(joined) => project::save(db, &joined)?,
+                    Ok(joined) => words = project::put(db, &joined)?,
                     // The server does not send these; keeping ours loses nothing.
                     Err(error) => tracing::error!(%error, "a record from the server does not join"),
                 }
             }
-            unpurge(db, &key)
+            unpurge(db, &key)?;
+            Ok(words)
         }
         Change::Purge { key } => {
             let (kind, id) = project::columns(&key);
             db.prepare_cached("INSERT OR IGNORE INTO purges (kind, id) VALUES (?1, ?2)")?
                 .execute((kind, id))?;
-            Ok(())
+            Ok(None)
         }
     }
 }

@@ -5,6 +5,8 @@ use crate::store::remote::{self, Page};
 use crate::store::{chain, fork, meta, project};
 use vereda_domain::api::Change;
 use vereda_domain::event::{Event, Hash};
+use vereda_domain::hlc::Hlc;
+use vereda_domain::record::{ClientRecord, Record, Register, Write};
 
 fn page(changes: &[&str], cursor: u64) -> Page {
     let text = format!(r#"{{"changes":[{}],"cursor":{cursor},"more":false}}"#, changes.join(","));
@@ -142,4 +144,44 @@ async fn the_indexes_that_a_first_pull_leaves_out_come_back_as_they_were() {
     assert_eq!(schema(), whole);
     session.store.write(|db| project::unindex_empty(db)).unwrap();
     assert_eq!(schema(), whole);
+}
+
+/// The full-text index gives up gathering before each statement that may have to be taken back, and each
+/// piece that it writes is merged with others later: of a first pull that was a third of the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_a_page_are_written_in_one_piece_and_are_the_last_that_it_says() {
+    let (device, session) = Device::ready().await;
+    let made = device.app.create_client(new_client("Juan", "7")).await.unwrap();
+    let first = session.store.read(|db| project::client(db, made.row.id)).unwrap().unwrap();
+    let change = |record: ClientRecord| {
+        serde_json::to_string(&Change::State { record: Record::Client(record) }).unwrap()
+    };
+    let pieces = |db: &rusqlite::Connection| {
+        Ok(db.query_row("SELECT count(DISTINCT segid) FROM clients_words_idx", [], |row| {
+            row.get::<_, u32>(0)
+        })?)
+    };
+    let mut changes = Vec::new();
+    for n in 1..=200 {
+        let mut other = first.clone();
+        other.id = ClientId(Uuid::from_u128(n));
+        changes.push(change(other.clone()));
+        if n == 200 {
+            // Somebody who comes twice on a page has another name the second time.
+            let Register { writes } = other.fields.get_mut(&ClientField::Name).unwrap();
+            let (hlc, write) = writes.pop_first().unwrap();
+            let later = Hlc { counter: hlc.counter + 1, ..hlc };
+            writes.insert(later, Write { value: "Zoraida".into(), replaces: [hlc].into(), ..write });
+            changes.push(change(other));
+        }
+    }
+    let texts: Vec<&str> = changes.iter().map(String::as_str).collect();
+    let (page, identity) = (page(&texts, 9), session.identity());
+    let before = session.store.read(pieces).unwrap();
+    session.store.write(|db| remote::apply(db, &identity, &page, START)).unwrap();
+    assert_eq!(session.store.read(pieces).unwrap(), before + 1);
+    for (query, found) in [("zoraida", 1), ("juan", 200)] {
+        let request = PortfolioRequest { query: query.into(), limit: 10, ..Default::default() };
+        assert_eq!(device.app.portfolio(request).await.unwrap().total, found, "{query}");
+    }
 }
