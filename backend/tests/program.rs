@@ -94,7 +94,7 @@ fn settings_that_cannot_be_meant_are_refused_with_what_to_do() {
     let output = program(dir.path()).arg("serve").env("VEREDA_LISTEN", "0.0.0.0:0").output().unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains("behind_proxy"), "{text}");
+    assert!(text.contains("trusted_proxies"), "{text}");
     let output = program(dir.path()).args(["serve", "--config", "nowhere.toml"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere.toml"));
 }
