@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(rates.charge(RouteClass::Read, Some(wild), here()).await.exceeded(), None);
         let elsewhere = IpAddr::from([192, 0, 2, 2]);
         assert_eq!(
-            rates.charge(RouteClass::Sync, Some(Uuid::now_v7()).map(UserId), elsewhere).await.exceeded(),
+            rates.charge(RouteClass::Sync, Some(UserId(Uuid::now_v7())), elsewhere).await.exceeded(),
             None
         );
     }

@@ -260,30 +260,64 @@ impl Running {
     /// Runs until SIGTERM or SIGINT, then stops. At SIGHUP, it looks at the certificate's files.
     ///
     /// # Errors
-    /// When signals cannot be listened for.
-    pub async fn until_signal(self) -> std::io::Result<()> {
-        wait_for_signal(|| self.look_at_certificate()).await?;
+    /// Never on Unix; elsewhere when Ctrl-C cannot be listened for.
+    pub async fn until(self, mut signals: Signals) -> std::io::Result<()> {
+        while signals.next().await? == Signal::Look {
+            self.look_at_certificate();
+        }
         tracing::info!("stopping: requests in flight get to finish");
         self.shutdown().await;
         Ok(())
     }
 }
 
-#[cfg(unix)]
-async fn wait_for_signal(hung_up: impl Fn()) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            interrupted = tokio::signal::ctrl_c() => return interrupted,
-            _ = hang_up.recv() => hung_up(),
-        }
-    }
+#[derive(Debug, PartialEq, Eq)]
+enum Signal {
+    Stop,
+    Look,
 }
 
-#[cfg(not(unix))]
-async fn wait_for_signal(_: impl Fn()) -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+/// What the system and people tell a process. Listened for before the server starts, so that none that
+/// comes as soon as it runs ends it in the middle.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn listen() -> std::io::Result<Signals> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+            #[cfg(unix)]
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> std::io::Result<Signal> {
+        tokio::select! {
+            _ = self.terminate.recv() => Ok(Signal::Stop),
+            _ = self.interrupt.recv() => Ok(Signal::Stop),
+            _ = self.hang_up.recv() => Ok(Signal::Look),
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> std::io::Result<Signal> {
+        tokio::signal::ctrl_c().await.map(|()| Signal::Stop)
+    }
 }
