@@ -67,6 +67,14 @@ pub enum ServerError {
     /// A model bundle that cannot be published.
     #[error("the bundle cannot be published: {0}")]
     Bundle(String),
+    /// A bundle that was published cannot be computed with.
+    #[error("model version {version} {missing}")]
+    Model {
+        /// Which.
+        version: u32,
+        /// Why not.
+        missing: crate::models::Missing,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

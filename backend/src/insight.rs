@@ -132,7 +132,7 @@ impl Insight {
         let until = Instant::now() + PATIENCE;
         let mut models: HashMap<u32, Option<Arc<Model>>> = HashMap::new();
         for manifest in self.store.models().await? {
-            models.insert(manifest.version, self.models.version(manifest.version).await?);
+            models.insert(manifest.version, self.models.find(manifest.version).await?.ok());
         }
         loop {
             let known = models.clone();
@@ -142,7 +142,7 @@ impl Insight {
                 Counted::Rows(_) if Instant::now() >= until => return Ok(self.store.uncounted().await?),
                 Counted::Rows(_) => {}
                 Counted::NeedsModel(version) => {
-                    models.insert(version, self.models.version(version).await?);
+                    models.insert(version, self.models.find(version).await?.ok());
                 }
             }
         }

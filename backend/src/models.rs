@@ -13,8 +13,22 @@ use vereda_scoring::{LoadError, Model};
 /// Publishes, and keeps loaded what was asked for.
 pub struct Models {
     store: Arc<dyn Store>,
-    /// A version's bytes never change, so what is loaded holds for good.
-    loaded: Mutex<HashMap<u32, Arc<Model>>>,
+    /// A version's bytes never change, so what was found out holds for good.
+    loaded: Mutex<HashMap<u32, Found>>,
+}
+
+/// A model, or why there is none to compute with.
+pub type Found = Result<Arc<Model>, Missing>;
+
+/// Why there is no model of a version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// It was not published.
+    #[error("was not published here")]
+    Unpublished,
+    /// It was published by a program that read it; this one does not.
+    #[error("cannot be used by this version of the server: {0}; publish a newer one")]
+    Unusable(String),
 }
 
 /// Why a bundle was not published.
@@ -78,7 +92,7 @@ impl Models {
         let version = manifest.version;
         match self.store.publish_model(NewModel { manifest, bytes }).await.map_err(ServerError::from)? {
             Published::New(manifest) => {
-                self.keep(version, Arc::new(model));
+                self.keep(version, Ok(Arc::new(model)));
                 Ok((manifest, true))
             }
             Published::Already(manifest) => Ok((manifest, false)),
@@ -86,10 +100,11 @@ impl Models {
         }
     }
 
-    /// The newest model.
+    /// The newest model, if any was published.
     ///
     /// # Errors
-    /// When the store fails or holds a bundle that does not load.
+    /// [`ServerError::Model`] when it cannot be used: an older one must not take its place in silence.
+    /// And when the store fails.
     pub async fn current(&self) -> Result<Option<Arc<Model>>, ServerError> {
         match self.store.current_model().await? {
             None => Ok(None),
@@ -97,24 +112,42 @@ impl Models {
         }
     }
 
-    /// One version.
+    /// One version, if it was published.
     ///
     /// # Errors
     /// As [`Models::current`].
     pub async fn version(&self, version: u32) -> Result<Option<Arc<Model>>, ServerError> {
-        let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&version).cloned();
-        if known.is_some() {
-            return Ok(known);
+        match self.find(version).await? {
+            Ok(model) => Ok(Some(model)),
+            Err(Missing::Unpublished) => Ok(None),
+            Err(missing) => Err(ServerError::Model { version, missing }),
         }
-        let Some((_, bytes)) = self.store.model_bytes(version).await? else { return Ok(None) };
-        let (model, _) = load(bytes).await?;
-        let model = Arc::new(model.map_err(|e| ServerError::Bundle(e.to_string()))?);
-        self.keep(version, model.clone());
-        Ok(Some(model))
     }
 
-    fn keep(&self, version: u32, model: Arc<Model>) {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(version, model);
+    /// One version, or why there is none, for work that goes on without it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find(&self, version: u32) -> Result<Found, ServerError> {
+        let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&version).cloned();
+        if let Some(found) = known {
+            return Ok(found);
+        }
+        // What was not published yet may be in a moment.
+        let Some((_, bytes)) = self.store.model_bytes(version).await? else {
+            return Ok(Err(Missing::Unpublished));
+        };
+        let (model, _) = load(bytes).await?;
+        let found = model.map(Arc::new).map_err(|error| Missing::Unusable(error.to_string()));
+        if let Err(missing) = &found {
+            tracing::error!(version, %missing, "a published model");
+        }
+        self.keep(version, found.clone());
+        Ok(found)
+    }
+
+    fn keep(&self, version: u32, found: Found) {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(version, found);
     }
 }
 

@@ -59,6 +59,10 @@ pub async fn open(config: Config) -> Result<Shared, ServerError> {
     let metrics = Metrics::new().map_err(|e| ServerError::Config { what: e.to_string() })?;
     let metrics = Arc::new(metrics);
     let models = Arc::new(Models::new(store.clone()));
+    if let Err(error) = models.current().await {
+        // Syncing goes on without it, and only a server that runs can be given another.
+        tracing::error!(%error, "nothing can be scored here");
+    }
     let Kept { counters, rates, scores } = commons(&config, &metrics).await?;
     let life = Duration::from_secs(config.predictions.lifetime_s);
     Ok(Arc::new(App {

@@ -5,12 +5,16 @@ mod common;
 
 use common::*;
 use serde_json::json;
+use std::sync::Arc;
 use uuid::Uuid;
-use vereda_domain::api::{EventOutcome, Pushed, QuarantineReason};
+use vereda_domain::api::{EventOutcome, ModelManifest, ProblemCode, Pushed, QuarantineReason};
 use vereda_domain::client::ClientField;
-use vereda_domain::event::{EventBody, OverrideCode, OverrideReason};
-use vereda_domain::record::{Record, RecordKey, Rescore};
+use vereda_domain::event::{EventBody, Hash, OverrideCode, OverrideReason};
+use vereda_domain::record::{AssessmentRecord, Record, RecordKey, Rescore};
 use vereda_domain::{AssessmentId, Decision};
+use vereda_server::store::postgres::PostgresStore;
+use vereda_server::store::sqlite::SqliteStore;
+use vereda_server::store::{NewModel, Store};
 
 #[tokio::test]
 async fn what_cannot_be_applied_is_kept_and_blocks_nothing() {
@@ -189,4 +193,51 @@ async fn a_score_changed_on_the_device_is_flagged_to_the_branch() {
         page.entries.iter().filter(|e| matches!(e.rescore, Some(Rescore::Different { .. }))).count(),
         3
     );
+}
+
+/// As after an update of the server to a version that does not read an older format of bundles any more.
+#[tokio::test]
+async fn a_published_model_that_cannot_be_used_stops_scores_and_nothing_else() {
+    let server = Server::with_model().await;
+    let store: Arc<dyn Store> = match server.config.database.url.as_str() {
+        "" => Arc::new(SqliteStore::open(&SqliteStore::file_in(&server.config.data_dir), 1).unwrap()),
+        url => Arc::new(PostgresStore::connect(url, 1).await.unwrap()),
+    };
+    let bytes = br#"{"format": "of another time"}"#.to_vec();
+    let manifest = ModelManifest {
+        id: model().reference().id,
+        version: 2,
+        sha256: Hash::of(&bytes).to_string(),
+        bytes: bytes.len() as u64,
+        published_at: 0,
+        published_by: "prueba".into(),
+    };
+    store.publish_model(NewModel { manifest: manifest.clone(), bytes }).await.unwrap();
+
+    let service = server.caller("service").await;
+    let problem = problem(service.post("/api/predict", &json!({"features": inputs()})).await).await;
+    assert_eq!((problem.status, problem.code), (503, ProblemCode::Unavailable));
+    assert!(problem.detail.contains("version 2"), "{problem:?}");
+
+    let mut officer = server.device("officer").await;
+    let client = new_client();
+    let mut scored = assessment(client);
+    scored.model.version = 2;
+    scored.model.sha256 = manifest.sha256;
+    let id = scored.id;
+    let events =
+        [officer.event(captured(client, "Rosa")), officer.event(EventBody::Assessed(Box::new(scored)))];
+    assert!(stored(&officer.push(&events.iter().collect::<Vec<_>>()).await), "an interview is never lost");
+    match &records(officer.pull().await)[&RecordKey::Assessment(id)] {
+        Record::Assessment(AssessmentRecord { rescore: Some(Rescore::Impossible { why }), .. }) => {
+            assert!(why.contains("cannot be used"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let analyst = server.caller("analyst").await;
+    assert_eq!(analyst.get("/api/models/1/performance").await.status(), 200);
+    let mut newer: serde_json::Value = serde_json::from_slice(BOOSTED).unwrap();
+    newer["version"] = json!(3);
+    assert_eq!(analyst.post_bytes("/api/models", newer.to_string()).await.status(), 201);
+    assert_eq!(service.post("/api/predict", &json!({"features": inputs()})).await.status(), 200);
 }

@@ -13,14 +13,14 @@ pub fn programs(name: &str, requirements: &str) -> Result<PathBuf> {
     deps::ensure(Need::TRAIN)?;
     let environment = target().join(name);
     let programs = environment.join("bin");
-    if !programs.join("python").exists() {
-        step("Making a Python environment");
-        succeed(command("python3").args(["-m", "venv"]).arg(&environment))?;
-    }
     let requirements = root().join(requirements);
+    // With its place: an environment's programs name it, and do not run after a checkout was moved.
+    let mut wanted = format!("{}\n", environment.display()).into_bytes();
+    wanted.extend(std::fs::read(&requirements)?);
     let installed = environment.join("installed.txt");
-    let wanted = std::fs::read(&requirements)?;
     if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        step("Making a Python environment");
+        succeed(command("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
         step("Installing Python packages");
         let mut pip = command(programs.join("python"));
         succeed(pip.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;

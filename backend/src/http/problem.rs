@@ -202,6 +202,13 @@ impl From<ServerError> for ApiError {
     fn from(error: ServerError) -> Self {
         match error {
             ServerError::Store(error) => error.into(),
+            ServerError::Model { version, missing } => {
+                let detail = format!(
+                    "Model version {version} cannot be used by this version of the server. An analyst has to \
+                     publish a newer one."
+                );
+                ApiError::new(ProblemCode::Unavailable, detail).because(missing)
+            }
             error => ApiError::internal(error),
         }
     }

@@ -3,7 +3,7 @@
 use super::PushError;
 use crate::store::{Snapshot, StoredEvent};
 use vereda_domain::api::{MAX_PUSH_EVENTS, Push};
-use vereda_domain::event::{Event, Hash, Header, MAX_EVENT_BYTES};
+use vereda_domain::event::{Event, EventBody, Hash, Header, MAX_EVENT_BYTES};
 use vereda_domain::record::RecordKey;
 
 /// One event as it came in.
@@ -74,16 +74,13 @@ fn body(text: &str) -> Result<Event, Unread> {
             r#type: String,
         }
         match serde_json::from_str::<Kind>(text) {
-            Ok(kind) if !KINDS.contains(&kind.body.r#type.as_str()) => {
+            Ok(kind) if !EventBody::KINDS.contains(&kind.body.r#type.as_str()) => {
                 Unread::UnknownKind(kind.body.r#type.chars().take(60).collect())
             }
             _ => Unread::Malformed(error.to_string()),
         }
     })
 }
-
-/// The kinds of events that this version reads.
-const KINDS: [&str; 4] = ["client_captured", "client_edited", "assessed", "decided"];
 
 /// How much of the push is stored already. What is stored must be the same; the rest must follow.
 pub fn verify<'s>(incoming: &[Incoming], snapshot: &'s Snapshot) -> Result<&'s [StoredEvent], PushError> {
@@ -123,7 +120,10 @@ mod tests {
             )
         };
         assert!(matches!(body(&event(r#"{"type":"outcome_observed","x":1}"#)), Err(Unread::UnknownKind(_))));
-        assert!(matches!(body(&event(r#"{"type":"client_edited","client":7}"#)), Err(Unread::Malformed(_))));
+        for kind in EventBody::KINDS {
+            let broken = body(&event(&format!(r#"{{"type":"{kind}","client":7}}"#)));
+            assert!(matches!(broken, Err(Unread::Malformed(_))), "{kind}: {broken:?}");
+        }
         assert!(matches!(body(&event("7")), Err(Unread::Malformed(_))));
         let deep = format!(r#"{{"type":"assessed","x":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
         assert!(matches!(body(&event(&deep)), Err(Unread::Malformed(_))));

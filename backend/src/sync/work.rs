@@ -7,6 +7,7 @@ use crate::clock::rfc3339;
 use crate::models::{Models, suggested};
 use crate::store::{NewEvent, Reassigned, RecordRow, Snapshot, Waiting};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use vereda_domain::api::{EventOutcome, HistoryEntry, QuarantineReason, Source};
 use vereda_domain::event::{Assessment, Event, EventBody, margin_bits};
 use vereda_domain::record::{AssessmentRecord, Rank, Record, RecordKey, Rescore, fold};
@@ -227,27 +228,31 @@ impl<'a> Work<'a> {
         {
             let assessment = record.assessment.clone();
             let model = self.model(&assessment).await?;
-            let suggestion = model.as_deref().and_then(|m| suggested(m, assessment.score.group));
+            let suggestion = model.ok().and_then(|model| suggested(&model, assessment.score.group));
             self.suggestions.insert(assessment.id, suggestion);
             return Ok(judge::overridden(*decision, suggestion, override_reason.as_ref()));
         }
         Ok(Ok(()))
     }
 
-    /// The model that an assessment names, if it is published here with the same bytes.
-    async fn model(&self, assessment: &Assessment) -> Result<Option<std::sync::Arc<Model>>, PushError> {
-        let model = self.models.version(assessment.model.version).await?;
-        Ok(model.filter(|model| model.reference() == assessment.model))
+    /// The model that an assessment names, or why there is none here: what was captured is taken in
+    /// with it or without.
+    async fn model(&self, assessment: &Assessment) -> Result<Result<Arc<Model>, String>, PushError> {
+        let version = assessment.model.version;
+        Ok(match self.models.find(version).await? {
+            Ok(model) if model.reference() == assessment.model => Ok(model),
+            Ok(_) => Err(format!("model version {version} with this hash was not published here")),
+            Err(missing) => Err(format!("model version {version} {missing}")),
+        })
     }
 
     async fn rescore(
         &self,
         assessment: &Assessment,
     ) -> Result<(Rescore, Option<vereda_domain::Decision>), PushError> {
-        let Some(model) = self.model(assessment).await? else {
-            let why =
-                format!("model version {} with this hash was not published here", assessment.model.version);
-            return Ok((Rescore::Impossible { why }, None));
+        let model = match self.model(assessment).await? {
+            Ok(model) => model,
+            Err(why) => return Ok((Rescore::Impossible { why }, None)),
         };
         let suggestion = suggested(&model, assessment.score.group);
         let rescore = match model.score(&assessment.inputs) {

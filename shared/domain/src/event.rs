@@ -132,6 +132,22 @@ pub enum EventBody {
     },
 }
 
+impl EventBody {
+    /// What [`Self::kind`] may say in this version.
+    pub const KINDS: [&str; 5] = ["client_captured", "client_edited", "attached", "assessed", "decided"];
+
+    /// Its `type` in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            EventBody::ClientCaptured { .. } => "client_captured",
+            EventBody::ClientEdited { .. } => "client_edited",
+            EventBody::Attached { .. } => "attached",
+            EventBody::Assessed(_) => "assessed",
+            EventBody::Decided { .. } => "decided",
+        }
+    }
+}
+
 /// A new value of a field, and which writes it was made in knowledge of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {

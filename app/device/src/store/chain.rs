@@ -42,16 +42,6 @@ pub(crate) fn key_text(key: &RecordKey) -> String {
     }
 }
 
-fn kind(body: &EventBody) -> &'static str {
-    match body {
-        EventBody::ClientCaptured { .. } => "client_captured",
-        EventBody::ClientEdited { .. } => "client_edited",
-        EventBody::Attached { .. } => "attached",
-        EventBody::Assessed(_) => "assessed",
-        EventBody::Decided { .. } => "decided",
-    }
-}
-
 /// The device's hybrid logical clock, as it stands.
 pub(crate) fn clock(db: &Connection, identity: &Identity) -> Result<Clock> {
     Ok(match meta::get(db, &meta::CLOCK)? {
@@ -101,7 +91,7 @@ pub(crate) fn insert(db: &Connection, sealed: &Sealed) -> Result<()> {
         sealed.hash.to_string(),
         &sealed.text,
         sealed.event.at,
-        kind(&sealed.event.body),
+        sealed.event.body.kind(),
         sealed.event.body.client().to_string(),
         key_text(&sealed.event.body.key()),
     ))?;
