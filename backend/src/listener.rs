@@ -12,6 +12,33 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// Files that the server opens besides connections to the API: its own, those of a database, metrics.
+const OTHER_FILES: usize = 128;
+
+/// How many connections to take of so many that are wanted: where the system lets the process open fewer
+/// files, some are left for the database and for metrics.
+pub fn within_files(wanted: usize) -> usize {
+    // Only Linux says it here; elsewhere the configuration has to be right.
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let Some(files) = open_files(&limits) else { return wanted };
+    let most = files.saturating_sub(OTHER_FILES).max(1);
+    if wanted > most {
+        tracing::warn!(
+            wanted,
+            taken = most,
+            files,
+            "`limits.connections` is more than the process may open (LimitNOFILE)"
+        );
+    }
+    wanted.min(most)
+}
+
+/// The soft limit in the text of `/proc/self/limits`; none when there is no limit.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// The other end of a connection that was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
@@ -104,5 +131,27 @@ impl AsyncWrite for Counted {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_s_limit_is_read() {
+        let text = |soft: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units\n\
+                     Max processes             127374               127374               processes\n\
+                     Max open files            {soft}                 524288               files\n"
+            )
+        };
+        assert_eq!(open_files(&text("1024")), Some(1024));
+        assert_eq!(open_files(&text("unlimited")), None);
+        assert_eq!(open_files(""), None);
+        // Here and now: never more than wanted, and never none.
+        assert_eq!(within_files(1), 1);
+        assert!((1..=usize::MAX).contains(&within_files(usize::MAX)));
     }
 }

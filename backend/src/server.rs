@@ -10,7 +10,7 @@ use crate::identity::people::People;
 use crate::identity::throttle::{self, Throttle};
 use crate::identity::tokens::Tokens;
 use crate::insight::Insight;
-use crate::listener::{Counting, Peer};
+use crate::listener::{Counting, Peer, within_files};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::predictions::Predictions;
@@ -49,8 +49,9 @@ pub struct Running {
 ///
 /// # Errors
 /// See [`ServerError`].
-pub async fn open(config: Config) -> Result<Shared, ServerError> {
+pub async fn open(mut config: Config) -> Result<Shared, ServerError> {
     config.check()?;
+    config.limits.connections = within_files(config.limits.connections);
     keys::make_folder(&config.data_dir)?;
     let store = store(&config).await?;
     let signing = keys::signing_keys(&config.data_dir)?;
