@@ -79,8 +79,10 @@ impl AddrListener<Counted, Peer> for Counting {
     }
 
     async fn accept_stream(&self) -> io::Result<(Counted, Peer)> {
-        let permit = self.room.clone().acquire_owned().await.map_err(io::Error::other)?;
+        // Only this loop takes room: what there is now is still there when somebody comes.
+        drop(self.room.acquire().await.map_err(io::Error::other)?);
         let (stream, address) = self.listener.accept().await?;
+        let permit = self.room.clone().acquire_owned().await.map_err(io::Error::other)?;
         Ok((Counted { stream, _permit: permit }, Peer(address)))
     }
 

@@ -215,6 +215,7 @@ async fn answered(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_one_to_end_and_metrics_are_served() {
     let server = Server::with(|config| config.limits.connections = 2).await;
+    assert_eq!(server.counted("vereda_connections ").await, 0);
     let open = async || TcpStream::connect(server.running.api_addr).await.unwrap();
     let (mut one, mut two) = (open().await, open().await);
     assert!(asked(&mut one).await.starts_with("HTTP/1.1 200"));
