@@ -1,8 +1,12 @@
 //! Everything that can be set, in one place: defaults, then a TOML file, then the environment.
 //!
 //! The environment's name of a setting is `VEREDA_` and its path in upper case, joined by `_`:
-//! `sign_in.free_attempts` is `VEREDA_SIGN_IN_FREE_ATTEMPTS`. Nothing outside this module reads the
+//! `sign_in.free_attempts` is `VEREDA_SIGN_IN_FREE_ATTEMPTS`; a list has commas. Nothing outside this module reads the
 //! environment.
+
+mod edge;
+
+pub use edge::{AccountRates, AddressRates, Cors, Network, Rates, Tls};
 
 use crate::error::ServerError;
 use crate::identity::passwords::PasswordCost;
@@ -16,16 +20,18 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the API listens. Plain HTTP: anything but loopback needs `behind_proxy`.
+    /// Where the API listens. Anything but loopback needs `tls` or `trusted_proxies`.
     pub listen: SocketAddr,
     /// Where metrics and health listen; never for the outside.
     pub metrics_listen: SocketAddr,
     /// The folder of the keys, and of the embedded database. Servers that share a PostgreSQL need
     /// the same keys.
     pub data_dir: PathBuf,
-    /// Whether a proxy that ends TLS stands in front. The last address of X-Forwarded-For is then
-    /// taken as the client's; otherwise that header is ignored.
-    pub behind_proxy: bool,
+    /// Who is believed about whose request it passes on (X-Forwarded-For, X-Forwarded-Proto), and may
+    /// speak plain HTTP from another machine.
+    pub trusted_proxies: Vec<Network>,
+    /// The certificate of HTTPS.
+    pub tls: Tls,
     /// What is logged.
     pub log: Log,
     /// Access and refresh tokens.
@@ -34,6 +40,10 @@ pub struct Config {
     pub sign_in: SignInLimits,
     /// What a request may take.
     pub limits: Limits,
+    /// How many requests are answered.
+    pub rates: Rates,
+    /// Pages of other origins.
+    pub cors: Cors,
     /// Where everything is kept.
     pub database: Database,
     /// What replicas have in common.
@@ -146,6 +156,8 @@ pub struct SignInLimits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// Connections to the API that are open at the same time; further ones wait to be taken.
+    pub connections: usize,
     /// The largest body of an ordinary request, in bytes.
     pub body_bytes: usize,
     /// The largest model bundle, in bytes.
@@ -169,11 +181,14 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 8788)),
             data_dir: PathBuf::from("vereda-data"),
-            behind_proxy: false,
+            trusted_proxies: Vec::new(),
+            tls: Tls::default(),
             log: Log::default(),
             tokens: Tokens::default(),
             sign_in: SignInLimits::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
+            cors: Cors::default(),
             database: Database::default(),
             redis: Redis::default(),
             predictions: Predictions::default(),
@@ -227,6 +242,7 @@ impl Default for SignInLimits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            connections: 10_000,
             body_bytes: 256 * 1024,
             bundle_bytes: 32 * 1024 * 1024,
             header_timeout_ms: 15_000,
@@ -288,12 +304,16 @@ impl Config {
     /// [`ServerError::Config`] naming the setting and what is allowed.
     pub fn check(&self) -> Result<(), ServerError> {
         let refuse = |what: &str| Err(ServerError::Config { what: what.to_owned() });
-        if !self.listen.ip().is_loopback() && !self.behind_proxy {
+        self.tls.check().or_else(refuse)?;
+        if !self.listen.ip().is_loopback() && !self.tls.is_on() && self.trusted_proxies.is_empty() {
             return refuse(
-                "`listen` is not a loopback address: passwords would cross the network in the clear; put a \
-                 proxy that ends TLS in front and set `behind_proxy = true`",
+                "`listen` is not a loopback address: passwords would cross the network in the clear; set \
+                 `tls.certificate` and `tls.key`, or put a proxy that ends TLS in front and name its address \
+                 in `trusted_proxies`",
             );
         }
+        self.rates.check().or_else(refuse)?;
+        self.cors.check().or_else(|what| refuse(&what))?;
         if !(60..=900).contains(&self.tokens.access_s) {
             return refuse("`tokens.access_s` must be from 60 to 900");
         }
@@ -322,10 +342,11 @@ impl Config {
             return refuse("`redis.timeout_ms` and `limits.streams` must not be 0");
         }
         if self.limits.readers == 0
+            || self.limits.connections == 0
             || self.limits.header_timeout_ms == 0
             || self.limits.request_timeout_ms == 0
         {
-            return refuse("`limits.readers` and the timeouts must not be 0");
+            return refuse("`limits.readers`, `limits.connections` and the timeouts must not be 0");
         }
         Ok(())
     }
@@ -355,6 +376,10 @@ fn override_from(
                 }
                 toml::Value::Boolean(_) => {
                     toml::Value::Boolean(text.parse().map_err(|_| unreadable("true or false"))?)
+                }
+                toml::Value::Array(_) => {
+                    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                    toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
                 }
                 _ => toml::Value::String(text.clone()),
             };
@@ -398,13 +423,34 @@ mod tests {
     }
 
     #[test]
+    fn lists_come_from_the_environment_too() {
+        let proxies =
+            [("VEREDA_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,fd00::/8"), ("VEREDA_LISTEN", "0.0.0.0:1")];
+        let config = Config::from_parts("", &env(&proxies)).unwrap();
+        let named: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]);
+        assert!(config.trusted_proxies[0].contains("10.9.8.7".parse().unwrap()));
+        assert!(!config.trusted_proxies[1].contains("192.0.2.8".parse().unwrap()));
+        let config = Config::from_parts("trusted_proxies = []", &env(&[])).unwrap();
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_by_name() {
         let refused =
             |file: &str, vars: &[(&str, &str)]| Config::from_parts(file, &env(vars)).unwrap_err().to_string();
         assert!(refused("lissten = \"127.0.0.1:1\"", &[]).contains("lissten"));
-        assert!(refused("listen = \"0.0.0.0:8787\"", &[]).contains("behind_proxy"));
+        assert!(refused("listen = \"0.0.0.0:8787\"", &[]).contains("trusted_proxies"));
         assert!(refused("[tokens]\naccess_s = 86400", &[]).contains("access_s"));
-        assert!(refused("", &[("VEREDA_BEHIND_PROXY", "perhaps")]).contains("VEREDA_BEHIND_PROXY"));
+        assert!(refused("[rates]\nwindow_s = 0", &[]).contains("rates.window_s"));
+        assert!(refused("", &[("VEREDA_RATES_ACCOUNT_READ", "many")]).contains("VEREDA_RATES_ACCOUNT_READ"));
+        assert!(refused("", &[("VEREDA_TRUSTED_PROXIES", "10.0.0.0/8, a-proxy")]).contains("a-proxy"));
+        assert!(refused("[tls]\nkey = \"key.pem\"", &[]).contains("tls.certificate"));
+        for origin in ["*", "null", "console.example", "https://console.example/", "https://", "https://a b"]
+        {
+            let file = format!("[cors]\norigins = [{origin:?}]");
+            assert!(refused(&file, &[]).contains("cors.origins"), "{origin}");
+        }
         assert!(refused("", &[("VEREDA_LOG_FORMAT", "xml")]).contains("xml"));
     }
 }

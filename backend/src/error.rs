@@ -40,6 +40,16 @@ pub enum ServerError {
         /// What is wrong with it.
         what: String,
     },
+    /// A certificate or its key cannot be used.
+    #[error(
+        "{path} cannot be used for HTTPS: {what}; `tls.certificate` must be the server's certificate with those above it, `tls.key` its private key, both in PEM"
+    )]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(String),

@@ -16,13 +16,16 @@ pub mod http;
 pub mod identity;
 pub mod import;
 pub mod insight;
+pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod models;
 pub mod predictions;
+pub mod rates;
 pub mod server;
 pub mod store;
 pub mod sync;
+pub mod tls;
 
 pub use config::Config;
 pub use error::ServerError;

@@ -11,6 +11,7 @@ use vereda_server::backup::backup;
 use vereda_server::config::LogFormat;
 use vereda_server::identity::people::{NewUser, People};
 use vereda_server::import::{Key, import, new_key};
+use vereda_server::server::Signals;
 use vereda_server::{Config, ServerError, demo, logging, server};
 
 /// Vereda's central backend.
@@ -198,7 +199,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(file) => {
             let config = Config::load(file.config.as_deref())?;
             logging::init(&config.log)?;
-            server::start(config).await?.until_signal().await?;
+            let signals = Signals::listen()?;
+            server::start(config).await?.until(signals).await?;
         }
         Command::User { file, command } => user(&people(&file).await?, command).await?,
         Command::Branch { file, command } => branch(&people(&file).await?, command).await?,
@@ -250,9 +252,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let mut config = Config { data_dir: data, listen, metrics_listen, ..Config::default() };
             config.log.format = LogFormat::Json;
             logging::init(&config.log)?;
+            let signals = Signals::listen()?;
             let (running, sample) = demo::start(config, clients).await?;
             println!("{}", serde_json::to_string(&sample)?);
-            running.until_signal().await?;
+            running.until(signals).await?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What is counted, for Prometheus. One registry per server, so that several can run in a process.
 
+use crate::rates::Exceeded;
 use crate::store::Saturation;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{
@@ -49,12 +50,24 @@ impl Metrics {
         describe("vereda_sign_in_failures_total", "Sign-ins refused, by reason");
         describe("vereda_refresh_reuse_total", "Sessions revoked because a refresh token came twice");
         describe("vereda_prediction_cache_total", "Scores asked of the cache, by whether it had them");
+        describe(
+            "vereda_rate_limited_total",
+            "Requests refused because there were too many, by class and by whose",
+        );
+        describe("vereda_tls_reloads_total", "Certificates that were read, by whether they could be used");
+        describe("vereda_tls_failures_total", "Connections that came to no request: most failed at HTTPS");
         let gauge = |name: &'static str, text: &'static str| {
             recorder.describe_gauge(name.into(), None, text.into());
         };
         gauge("vereda_pool_connections", "Connections to the database there are at most");
         gauge("vereda_pool_in_use", "Connections to the database in use");
         gauge("vereda_pool_waiting", "Requests that wait for a connection, or for their turn to write");
+        gauge("vereda_connections", "Connections to the API that are open");
+        gauge("vereda_connections_limit", "Connections to the API that may be open; further ones wait");
+        gauge(
+            "vereda_tls_current",
+            "Whether the certificate in the files is the one in use: 1 or 0; absent without HTTPS",
+        );
         gauge("vereda_redis_up", "Whether Redis answers: 1 or 0; absent without Redis");
         gauge("vereda_uncounted_rows", "Scores and outcomes that performance and drift do not count yet");
         recorder.describe_histogram(SCORE.into(), None, "PDs of scores stored, by model version".into());
@@ -97,6 +110,30 @@ impl Metrics {
         self.gauge("vereda_pool_connections", saturation.connections as f64);
         self.gauge("vereda_pool_in_use", saturation.in_use as f64);
         self.gauge("vereda_pool_waiting", saturation.waiting as f64);
+    }
+
+    /// How many connections to the API are open, of how many.
+    pub fn connections(&self, open: usize, limit: usize) {
+        self.gauge("vereda_connections", open as f64);
+        self.gauge("vereda_connections_limit", limit as f64);
+    }
+
+    /// A certificate was read from its files, and is in use now or cannot be.
+    pub fn certificate(&self, usable: bool) {
+        let result = if usable { "ok" } else { "failed" };
+        self.count("vereda_tls_reloads_total", vec![Label::new("result", result)]);
+        self.gauge("vereda_tls_current", f64::from(u8::from(usable)));
+    }
+
+    /// A connection came to no request.
+    pub fn connection_failed(&self) {
+        self.count("vereda_tls_failures_total", Vec::new());
+    }
+
+    /// A request was one too many.
+    pub fn rate_limited(&self, exceeded: Exceeded) {
+        let labels = vec![Label::new("class", exceeded.class.as_str()), Label::new("by", exceeded.by)];
+        self.count("vereda_rate_limited_total", labels);
     }
 
     /// Whether Redis answers.

@@ -10,20 +10,23 @@ use crate::identity::people::People;
 use crate::identity::throttle::{self, Throttle};
 use crate::identity::tokens::Tokens;
 use crate::insight::Insight;
+use crate::listener::{Counting, Peer, within_files};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::predictions::Predictions;
+use crate::rates::{self, Rates};
 use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::sync::Sync;
-use axum::Router;
-use axum_server::Handle;
+use crate::tls::Certificates;
+use axum_server::tls_rustls::RustlsAcceptor;
+use axum_server::{Address, Handle, Server};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 /// A server that runs in this process. Dropping it leaves it running; see [`Running::shutdown`].
@@ -33,18 +36,22 @@ pub struct Running {
     /// Where metrics and health listen.
     pub metrics_addr: SocketAddr,
     app: Shared,
-    api: Handle<SocketAddr>,
+    api: Handle<Peer>,
     metrics: Handle<SocketAddr>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
-    counting: JoinHandle<()>,
+    /// What goes on beside requests, for as long as the server does.
+    beside: Vec<JoinHandle<()>>,
+    /// To look at the certificate's files now.
+    look: Arc<Notify>,
 }
 
 /// Opens the store and the keys; everything but the listeners.
 ///
 /// # Errors
 /// See [`ServerError`].
-pub async fn open(config: Config) -> Result<Shared, ServerError> {
+pub async fn open(mut config: Config) -> Result<Shared, ServerError> {
     config.check()?;
+    config.limits.connections = within_files(config.limits.connections);
     keys::make_folder(&config.data_dir)?;
     let store = store(&config).await?;
     let signing = keys::signing_keys(&config.data_dir)?;
@@ -57,12 +64,14 @@ pub async fn open(config: Config) -> Result<Shared, ServerError> {
         // Syncing goes on without it, and only a server that runs can be given another.
         tracing::error!(%error, "nothing can be scored here");
     }
-    let (counters, scores) = commons(&config, &metrics).await?;
+    let Kept { counters, rates, scores } = commons(&config, &metrics).await?;
     let life = Duration::from_secs(config.predictions.lifetime_s);
     Ok(Arc::new(App {
         tokens,
         passwords: Passwords::new(config.password_cost)?,
         throttle: Throttle::new(config.sign_in.clone(), counters),
+        rates: Rates::new(config.rates.clone(), rates),
+        connections: Arc::new(Semaphore::new(config.limits.connections)),
         predictions: Predictions::new(scores, life, metrics.clone()),
         insight: Arc::new(Insight::new(store.clone(), models.clone())),
         streams: Arc::new(Semaphore::new(config.limits.streams)),
@@ -77,18 +86,30 @@ pub async fn open(config: Config) -> Result<Shared, ServerError> {
 }
 
 /// What is counted and what is remembered in common. In memory they have room of their own, so that no
-/// flood of scores makes anybody's wrong passwords forgotten.
-async fn commons(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-) -> Result<(Arc<dyn Commons>, Arc<dyn Commons>), ServerError> {
-    let counters = Memory::new(throttle::MAX_ENTRIES);
-    let scores = Memory::new(config.predictions.entries);
-    if config.redis.url.is_empty() {
-        return Ok((Arc::new(counters), Arc::new(scores)));
-    }
-    let link = Link::open(&config.redis, metrics.clone()).await?;
-    Ok((Arc::new(Linked::new(link.clone(), counters)), Arc::new(Linked::new(link, scores))))
+/// flood of scores or of callers makes anybody's wrong passwords forgotten.
+struct Kept {
+    counters: Arc<dyn Commons>,
+    rates: Arc<dyn Commons>,
+    scores: Arc<dyn Commons>,
+}
+
+async fn commons(config: &Config, metrics: &Arc<Metrics>) -> Result<Kept, ServerError> {
+    let link = match config.redis.url.as_str() {
+        "" => None,
+        _ => Some(Link::open(&config.redis, metrics.clone()).await?),
+    };
+    let room = |entries: u64| -> Arc<dyn Commons> {
+        let memory = Memory::new(entries);
+        match &link {
+            Some(link) => Arc::new(Linked::new(link.clone(), memory)),
+            None => Arc::new(memory),
+        }
+    };
+    Ok(Kept {
+        counters: room(throttle::MAX_ENTRIES),
+        rates: room(rates::MAX_ENTRIES),
+        scores: room(config.predictions.entries),
+    })
 }
 
 /// The store that the configuration names.
@@ -112,18 +133,39 @@ pub async fn start(config: Config) -> Result<Running, ServerError> {
 /// Starts listening for a server that was opened.
 ///
 /// # Errors
-/// [`ServerError::Listen`].
+/// [`ServerError::Listen`]; [`ServerError::File`] and [`ServerError::Certificate`] for HTTPS.
 pub fn serve(app: Shared) -> Result<Running, ServerError> {
+    let tls = &app.config.tls;
+    let certificates = tls.is_on().then(|| Certificates::open(tls, app.metrics.clone())).transpose()?;
     let (api_listener, api_addr) = listen(app.config.listen)?;
     let (metrics_listener, metrics_addr) = listen(app.config.metrics_listen)?;
     let (api, metrics) = (Handle::new(), Handle::new());
-    let tasks = vec![
-        spawn(api_listener, &app, api.clone(), router(app.clone()))?,
-        spawn(metrics_listener, &app, metrics.clone(), metrics_router(app.clone()))?,
-    ];
-    let counting = tokio::spawn(count(app.clone()));
-    tracing::info!(%api_addr, %metrics_addr, "listening");
-    Ok(Running { api_addr, metrics_addr, app, api, metrics, tasks, counting })
+    let failed = |source| ServerError::Listen { address: app.config.listen, source };
+    let counting = Counting::new(api_listener, app.connections.clone()).map_err(failed)?;
+    let service = router(app.clone()).into_make_service_with_connect_info::<Peer>();
+    let server = tuned(Server::<Peer>::from_listener(counting), &app, api.clone());
+    let serving = match &certificates {
+        None => tokio::spawn(server.serve(service)),
+        Some(certificates) => {
+            let acceptor = RustlsAcceptor::new(certificates.serving());
+            let acceptor = acceptor.handshake_timeout(app.config.limits.header_timeout());
+            let metrics = app.metrics.clone();
+            let server = server.acceptor(acceptor).accept_error_handler(move |_, error| {
+                tracing::debug!(%error, "a connection came to no request");
+                metrics.connection_failed();
+            });
+            tokio::spawn(server.serve(service))
+        }
+    };
+    let server = axum_server::from_tcp(metrics_listener).map_err(failed)?;
+    let service = metrics_router(app.clone()).into_make_service();
+    let tasks = vec![serving, tokio::spawn(tuned(server, &app, metrics.clone()).serve(service))];
+    let look = Arc::new(Notify::new());
+    let mut beside = vec![tokio::spawn(count(app.clone()))];
+    let https = certificates.is_some();
+    beside.extend(certificates.map(|certificates| tokio::spawn(certificates.watch(look.clone()))));
+    tracing::info!(%api_addr, %metrics_addr, https, "listening");
+    Ok(Running { api_addr, metrics_addr, app, api, metrics, tasks, beside, look })
 }
 
 /// How often scores and outcomes that came are counted, when nobody asks.
@@ -152,29 +194,28 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError>
     Ok((listener, bound))
 }
 
-fn spawn(
-    listener: TcpListener,
-    app: &Shared,
-    handle: Handle<SocketAddr>,
-    router: Router,
-) -> Result<JoinHandle<std::io::Result<()>>, ServerError> {
-    let address = app.config.listen;
+/// With the limits of every listener.
+fn tuned<A: Address>(server: Server<A>, app: &Shared, handle: Handle<A>) -> Server<A> {
     let timeout = app.config.limits.header_timeout();
-    let mut server = axum_server::from_tcp(listener)
-        .map_err(|source| ServerError::Listen { address, source })?
+    let mut server = server
         .handle(handle)
         .first_request_timeout(timeout)
         // A proxy speaks HTTP/1.1 to what stands behind it; less that listens is less to attack.
         .http1_only();
     server.http_builder().http1().header_read_timeout(timeout).max_headers(64);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    Ok(tokio::spawn(server.serve(service)))
+    server
 }
 
 impl Running {
-    /// `http://` and the API's address.
+    /// `http://` or `https://`, and the API's address.
     pub fn api_url(&self) -> String {
-        format!("http://{}", self.api_addr)
+        let scheme = if self.app.config.tls.is_on() { "https" } else { "http" };
+        format!("{scheme}://{}", self.api_addr)
+    }
+
+    /// Looks at the certificate's files now, and not in a few seconds.
+    pub fn look_at_certificate(&self) {
+        self.look.notify_one();
     }
 
     /// `http://` and the address of metrics and health.
@@ -217,32 +258,71 @@ impl Running {
             }
             self.metrics.graceful_shutdown(Some(Duration::from_millis(500)));
         }
-        self.counting.abort();
+        self.beside.iter().for_each(JoinHandle::abort);
         tracing::info!("stopped");
     }
 
-    /// Runs until SIGTERM or SIGINT, then stops.
+    /// Runs until SIGTERM or SIGINT, then stops. At SIGHUP, it looks at the certificate's files.
     ///
     /// # Errors
-    /// When signals cannot be listened for.
-    pub async fn until_signal(self) -> std::io::Result<()> {
-        wait_for_signal().await?;
+    /// Never on Unix; elsewhere when Ctrl-C cannot be listened for.
+    pub async fn until(self, mut signals: Signals) -> std::io::Result<()> {
+        while signals.next().await? == Signal::Look {
+            self.look_at_certificate();
+        }
         tracing::info!("stopping: requests in flight get to finish");
         self.shutdown().await;
         Ok(())
     }
 }
 
-#[cfg(unix)]
-async fn wait_for_signal() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
+#[derive(Debug, PartialEq, Eq)]
+enum Signal {
+    Stop,
+    Look,
 }
 
-#[cfg(not(unix))]
-async fn wait_for_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+/// What the system and people tell a process. Listened for before the server starts, so that none that
+/// comes as soon as it runs ends it in the middle.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn listen() -> std::io::Result<Signals> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+            #[cfg(unix)]
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> std::io::Result<Signal> {
+        tokio::select! {
+            _ = self.terminate.recv() => Ok(Signal::Stop),
+            _ = self.interrupt.recv() => Ok(Signal::Stop),
+            _ = self.hang_up.recv() => Ok(Signal::Look),
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> std::io::Result<Signal> {
+        tokio::signal::ctrl_c().await.map(|()| Signal::Stop)
+    }
 }

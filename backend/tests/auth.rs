@@ -259,7 +259,7 @@ async fn guessing_takes_longer_and_longer() {
 #[tokio::test]
 async fn behind_a_proxy_its_word_counts_and_not_the_callers() {
     let server = Server::with(|config| {
-        config.behind_proxy = true;
+        config.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
         config.sign_in.free_attempts = 0;
         config.sign_in.first_delay_s = 600;
     })

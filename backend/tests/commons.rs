@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-use vereda_server::commons::{Commons, Link, Linked, Memory};
+use vereda_server::commons::{Bucket, Commons, Link, Linked, Memory};
 use vereda_server::config;
 use vereda_server::metrics::Metrics;
 use vereda_services::{Redis, free_port};
@@ -82,6 +82,33 @@ async fn contract(commons: Arc<dyn Commons>) {
     }
     counts.sort_unstable();
     assert_eq!(counts, (1..=50).collect::<Vec<u32>>());
+    // An allowance is used up to the unit by many at once, and fills again; whoever finds it empty takes
+    // nothing from those behind it.
+    let bucket = |key: &str, quota, window| Bucket { key: key.into(), quota, window };
+    let spend = async |buckets: Vec<Bucket>| {
+        let spent = commons.spend(&buckets).await;
+        spent.iter().map(|spent| spent.taken).collect::<Vec<_>>()
+    };
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (commons, pair) =
+                (commons.clone(), [bucket("first", 20, LONG * 60), bucket("second", 30, LONG * 60)]);
+            tokio::spawn(async move { commons.spend(&pair).await })
+        })
+        .collect();
+    let mut taken = 0;
+    for task in tasks {
+        let spent = task.await.unwrap();
+        assert_eq!(spent.len(), if spent[0].taken { 2 } else { 1 });
+        taken += u32::from(spent[0].taken);
+    }
+    assert_eq!(taken, 20);
+    let second = commons.spend(&[bucket("second", 30, LONG * 60)]).await[0];
+    assert_eq!(bucket("second", 30, LONG * 60).left(second), 9);
+    assert_eq!(spend(vec![bucket("first", 20, LONG * 60)]).await, [false]);
+    let quick = || bucket("quick", 2, Duration::from_millis(60));
+    until("an allowance is never used up", || async { spend(vec![quick()]).await == [false] }).await;
+    until("an allowance does not fill again", || async { spend(vec![quick()]).await == [true] }).await;
     // A life ends, and raising a counter prolongs it.
     commons.put("short", vec![1], Duration::from_millis(30)).await;
     commons.raise("brief", Duration::from_millis(30)).await;
@@ -138,7 +165,11 @@ async fn replicas_share_what_is_counted_and_come_back_to_it() {
     assert_eq!((one.raise("n", LONG).await, two.raise("n", LONG).await), (1, 2));
     one.put("a", vec![7], LONG).await;
     assert_eq!(two.get("a").await, Some(vec![7]));
+    let two_an_hour = || [Bucket { key: "b".into(), quota: 2, window: LONG * 60 }];
+    let taken = async |commons: &Linked| commons.spend(&two_an_hour()).await[0].taken;
+    assert!(taken(&one).await && taken(&two).await && !taken(&one).await && !taken(&two).await);
     redis.kill();
+    assert!(taken(&one).await && taken(&one).await && !taken(&one).await, "each has an allowance of its own");
     // Each counts for itself, at once and without an error.
     let began = Instant::now();
     assert_eq!((one.raise("n", LONG).await, two.raise("n", LONG).await), (1, 1));

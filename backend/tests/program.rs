@@ -88,13 +88,46 @@ async fn people_are_added_by_hand_and_the_log_is_json_without_them() {
     assert!(String::from_utf8_lossy(&list.stdout).contains("disabled"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_hang_up_makes_it_look_at_the_certificate_and_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("certificate.pem"), dir.path().join("key.pem"));
+    let renew = || {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+    };
+    renew();
+    let mut served = program(&dir.path().join("data"));
+    served.env("VEREDA_TLS_CERTIFICATE", &certificate).env("VEREDA_TLS_KEY", &key);
+    let mut served = Served(served.arg("serve").spawn().unwrap());
+    let mut log = BufReader::new(served.0.stderr.take().unwrap());
+    let mut until = |message: &str| {
+        let mut line = String::new();
+        while !line.contains(message) {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it said: {message}");
+        }
+        line
+    };
+    assert!(until("listening").contains(r#""https":true"#));
+    renew();
+    let hang_up = ["-HUP", &served.0.id().to_string()];
+    assert!(Command::new("kill").args(hang_up).status().unwrap().success());
+    until("new connections get the new certificate");
+    assert!(served.0.try_wait().unwrap().is_none(), "it goes on");
+    terminate(&served.0);
+    assert!(served.0.wait().unwrap().success());
+}
+
 #[test]
 fn settings_that_cannot_be_meant_are_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let output = program(dir.path()).arg("serve").env("VEREDA_LISTEN", "0.0.0.0:0").output().unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains("behind_proxy"), "{text}");
+    assert!(text.contains("trusted_proxies"), "{text}");
     let output = program(dir.path()).args(["serve", "--config", "nowhere.toml"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere.toml"));
 }

@@ -31,7 +31,7 @@ pub fn run() -> Result<()> {
     // device's tests of the same names go along.
     let again = [
         ("postgres", &["api", "auth", "files", "insight", "judgement", "limits", "routes", "sync"][..]),
-        ("replicas", &["api", "files", "insight", "judgement", "routes", "sync"][..]),
+        ("replicas", &["api", "files", "insight", "judgement", "rates", "routes", "sync"][..]),
     ];
     let mut status = whole;
     for (store, names) in again {

@@ -1,6 +1,6 @@
 //! In Redis, as long as it answers.
 
-use super::{Commons, Memory};
+use super::{Bucket, Commons, Memory, Spent};
 use crate::config;
 use crate::error::ServerError;
 use crate::metrics::Metrics;
@@ -100,6 +100,27 @@ impl Link {
     }
 }
 
+/// [`Bucket`], where its key is: atomic, and by Redis's own clock. For each bucket it takes the gap and
+/// the room, and answers whether a unit was taken and what is owed.
+const SPEND: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local gap, room = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local full = tonumber(redis.call('GET', key) or 0) or 0
+  local owed = math.min(math.max(full - now, 0), room)
+  if owed + gap > room then
+    answer[2 * i - 1], answer[2 * i] = 0, owed
+    break
+  end
+  owed = owed + gap
+  redis.call('SET', key, string.format('%.0f', now + owed), 'PX', math.ceil(owed / 1000))
+  answer[2 * i - 1], answer[2 * i] = 1, owed
+end
+return answer
+";
+
 enum Question {
     One(Cmd),
     All(Pipeline),
@@ -167,6 +188,23 @@ impl Commons for Linked {
         match self.link.ask::<(u32,)>(Question::All(both)).await {
             Some((count,)) => count,
             None => self.memory.raise(key, life).await,
+        }
+    }
+
+    async fn spend(&self, buckets: &[Bucket]) -> Vec<Spent> {
+        let mut run = redis::cmd("EVAL");
+        run.arg(SPEND).arg(buckets.len());
+        for bucket in buckets {
+            run.arg(self.key(&bucket.key));
+        }
+        for bucket in buckets {
+            run.arg(bucket.gap_us()).arg(bucket.room_us());
+        }
+        match self.link.ask::<Vec<u64>>(Question::One(run)).await {
+            Some(flat) => {
+                flat.chunks_exact(2).map(|of| Spent { taken: of[0] == 1, owed_us: of[1] }).collect()
+            }
+            None => self.memory.spend(buckets).await,
         }
     }
 

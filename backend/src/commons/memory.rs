@@ -1,6 +1,6 @@
 //! In memory, bounded.
 
-use super::Commons;
+use super::{Bucket, Commons, Spent};
 use async_trait::async_trait;
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
@@ -11,13 +11,21 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub struct Memory {
     entries: Cache<String, Entry>,
+    began: Instant,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
-    value: Vec<u8>,
-    count: u32,
+    what: What,
     life: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Value(Vec<u8>),
+    Count(u32),
+    /// When a bucket is full again, in microseconds since the memory began.
+    FullAt(u64),
 }
 
 struct Life;
@@ -43,7 +51,7 @@ impl Memory {
     /// that were asked for least: a new counter would be one of them, and never rise.
     pub fn new(entries: u64) -> Memory {
         let room = Cache::builder().max_capacity(entries).eviction_policy(EvictionPolicy::lru());
-        Memory { entries: room.expire_after(Life).build() }
+        Memory { entries: room.expire_after(Life).build(), began: Instant::now() }
     }
 
     /// How many entries there are.
@@ -61,19 +69,48 @@ impl Memory {
 #[async_trait]
 impl Commons for Memory {
     async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.entries.get(key).map(|entry| entry.value)
+        match self.entries.get(key)?.what {
+            What::Value(value) => Some(value),
+            What::Count(_) | What::FullAt(_) => None,
+        }
     }
 
     async fn put(&self, key: &str, value: Vec<u8>, life: Duration) {
-        self.entries.insert(key.to_owned(), Entry { value, count: 0, life });
+        self.entries.insert(key.to_owned(), Entry { what: What::Value(value), life });
     }
 
     async fn raise(&self, key: &str, life: Duration) -> u32 {
-        let raised = self.entries.entry_by_ref(key).and_upsert_with(|known| {
-            let count = known.map_or(0, |known| known.into_value().count).saturating_add(1);
-            Entry { value: Vec::new(), count, life }
+        let mut raised = 0;
+        self.entries.entry_by_ref(key).and_upsert_with(|known| {
+            raised = match known.map(|known| known.into_value().what) {
+                Some(What::Count(count)) => count.saturating_add(1),
+                _ => 1,
+            };
+            Entry { what: What::Count(raised), life }
         });
-        raised.into_value().count
+        raised
+    }
+
+    async fn spend(&self, buckets: &[Bucket]) -> Vec<Spent> {
+        let mut all = Vec::with_capacity(buckets.len());
+        for bucket in buckets {
+            let mut spent = Spent { taken: false, owed_us: 0 };
+            self.entries.entry_by_ref(bucket.key.as_str()).and_upsert_with(|known| {
+                let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let full_at = match known.map(|known| known.into_value().what) {
+                    Some(What::FullAt(at)) => at,
+                    _ => 0,
+                };
+                spent = bucket.spend(full_at.saturating_sub(now));
+                let life = Duration::from_micros(spent.owed_us);
+                Entry { what: What::FullAt(now.saturating_add(spent.owed_us)), life }
+            });
+            all.push(spent);
+            if !spent.taken {
+                break;
+            }
+        }
+        all
     }
 
     async fn remove(&self, key: &str) {

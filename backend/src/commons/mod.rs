@@ -1,13 +1,16 @@
-//! What replicas have in common for a while: remembered scores, and counts of wrong passwords.
+//! What replicas have in common for a while: remembered scores, counts of wrong passwords, and how many
+//! requests somebody may still make.
 //!
 //! In Redis when one is configured, else in memory; nothing here is the only copy of anything. When
 //! Redis is lost, each replica goes on in its own memory, says so once in the log and in a metric,
 //! and goes back to Redis by itself. Revocations are not here: the database is asked at every request,
 //! so they hold on every replica at once, whatever becomes of Redis.
 
+mod bucket;
 mod link;
 mod memory;
 
+pub use bucket::{Bucket, Spent};
 pub use link::{Link, Linked};
 pub use memory::Memory;
 
@@ -23,6 +26,8 @@ pub trait Commons: Send + Sync {
     async fn put(&self, key: &str, value: Vec<u8>, life: Duration);
     /// Adds one to a counter, which lives so long after that; the new count.
     async fn raise(&self, key: &str, life: Duration) -> u32;
+    /// Takes a unit from each of these in turn, until one has none; what came of each that was asked.
+    async fn spend(&self, buckets: &[Bucket]) -> Vec<Spent>;
     /// Forgets a value or a counter.
     async fn remove(&self, key: &str);
 }

@@ -2,14 +2,15 @@
 
 use super::body::{Json, field_error, one_of};
 use super::caller::{Caller, device_revoked, user_disabled};
+use super::client::Client;
 use super::problem::{ApiError, ApiResult};
 use super::{App, Shared};
 use crate::clock::now_ms;
 use crate::identity::tokens::Tokens;
 use crate::store::{Ended, NewSession, Opened, Rotated, Rotation, UserRow};
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode};
-use std::net::{IpAddr, SocketAddr};
+use axum::extract::State;
+use axum::http::StatusCode;
+use std::net::IpAddr;
 use uuid::Uuid;
 use vereda_domain::api::{DeviceInfo, ProblemCode, Refresh, Session, SignIn, UserInfo};
 use vereda_domain::{DeviceId, Millis};
@@ -19,15 +20,13 @@ const PLATFORMS: [&str; 5] = ["android", "ios", "linux", "macos", "windows"];
 /// Name and password for a session.
 pub async fn sign_in(
     State(app): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    client: Client,
     Json(request): Json<SignIn>,
 ) -> ApiResult<axum::Json<Session>> {
     if let Some(device) = &request.device {
         check_device(device)?;
     }
-    let address = client_address(&app, peer, &headers);
-    let user = check_password(&app, &request, address).await?;
+    let user = check_password(&app, &request, client.address).await?;
     let refresh_token = app.tokens.new_refresh()?;
     let now = now_ms();
     let device = request.device.as_ref().map(|device| device.id);
@@ -231,20 +230,4 @@ async fn session_of(
             Ended::DeviceRevoked => ProblemCode::DeviceRevoked,
         }),
     })
-}
-
-/// The address that wrong passwords are counted for. Behind a proxy it is what that proxy wrote,
-/// the last in the list; whatever the caller wrote before it means nothing.
-fn client_address(app: &App, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-    if !app.config.behind_proxy {
-        return peer.ip();
-    }
-    headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .next_back()
-        .and_then(|value| value.to_str().ok())
-        .and_then(|list| list.rsplit(',').next())
-        .and_then(|last| last.trim().parse().ok())
-        .unwrap_or(peer.ip())
 }

@@ -2,8 +2,10 @@
 
 use super::Shared;
 use super::body::BodyLimit;
+use super::client::Client;
 use super::problem::{ApiError, ApiResult};
 use super::route::{Access, Reach, Rules};
+use crate::rates::RouteClass;
 use crate::store::HistoryScope;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
@@ -83,31 +85,60 @@ pub struct Guard {
 
 /// Lets the right callers through.
 pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Rules { access, body_limit, takes } = guard.rules;
+    let Rules { access, class, body_limit, takes } = guard.rules;
+    let charge = Charge { app: guard.app.clone(), class, client: Client::of(request.extensions()) };
     request.extensions_mut().insert(BodyLimit(body_limit));
     request.extensions_mut().insert(takes);
     if access == Access::Public {
-        return next.run(request).await;
+        return charge.before(None, next.run(request)).await;
     }
     let escrow = matches!(access, Access::Escrow(_));
     let mut caller = match identify(&guard.app, request.headers(), escrow).await {
         Ok(caller) => caller,
-        Err(refusal) => return refusal.into_response(),
+        Err(refusal) => return charge.before(None, async { refusal.into_response() }).await,
     };
+    let account = Some(caller.user);
     match access.who().iter().find(|(role, _)| *role == caller.role) {
         Some((_, reach)) => {
             caller.reach = *reach;
             request.extensions_mut().insert(caller.clone());
-            let mut response = next.run(request).await;
+            let mut response = charge.before(account, next.run(request)).await;
             response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
             response
         }
         None => {
             let detail = format!("This is not for the role `{}`.", caller.role.as_str());
-            let mut response = ApiError::new(ProblemCode::Forbidden, detail).into_response();
+            let refusal = ApiError::new(ProblemCode::Forbidden, detail);
+            let mut response = charge.before(account, async { refusal.into_response() }).await;
             response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
             response
         }
+    }
+}
+
+/// What a request costs.
+struct Charge {
+    app: Shared,
+    class: RouteClass,
+    client: Client,
+}
+
+impl Charge {
+    /// Answers, unless it is one request too many of this account or from this address.
+    async fn before(&self, account: Option<UserId>, answer: impl Future<Output = Response>) -> Response {
+        let standing = self.app.rates.charge(self.class, account, self.client.address).await;
+        let mut response = match standing.exceeded() {
+            None => answer.await,
+            Some(exceeded) => {
+                self.app.metrics.rate_limited(exceeded);
+                let wait_s = exceeded.wait_s;
+                let whose = if exceeded.by == "account" { "this account" } else { "this address" };
+                let detail = format!("Too many requests from {whose}. Go on in {wait_s} s.");
+                ApiError::new(ProblemCode::TooManyRequests, detail).retry_after(wait_s).into_response()
+            }
+        };
+        response.extensions_mut().insert(standing);
+        response
     }
 }
 

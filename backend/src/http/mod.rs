@@ -3,6 +3,8 @@
 mod auth;
 mod body;
 mod caller;
+mod client;
+mod cors;
 mod devices;
 mod docs;
 mod export;
@@ -31,6 +33,7 @@ use crate::insight::Insight;
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::predictions::Predictions;
+use crate::rates::Rates;
 use crate::store::Store;
 use crate::sync::Sync;
 use axum::Router;
@@ -65,6 +68,10 @@ pub struct App {
     pub predictions: Predictions,
     /// How models do in use.
     pub insight: Arc<Insight>,
+    /// Counts requests.
+    pub rates: Rates,
+    /// Connections that may still be opened.
+    pub connections: Arc<Semaphore>,
     /// Batches and exports that may still begin.
     pub streams: Arc<Semaphore>,
     /// Counters.
@@ -94,7 +101,7 @@ pub fn router(app: Shared) -> Router {
         let handler = handler.layer(axum::middleware::from_fn_with_state(guard, caller::authorise));
         router = router.route(path, handler);
     }
-    surround(router, &app).with_state(app)
+    cors::open(surround(router, &app).with_state(app.clone()), &app.config.cors)
 }
 
 /// What holds for every route and for every address that is none.
@@ -106,9 +113,11 @@ fn surround(router: Router<Shared>, app: &Shared) -> Router<Shared> {
             problem::ApiError::for_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
+        .layer(axum::middleware::from_fn(client::refuse_exposed))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(axum::middleware::map_request(async |request| linger::linger(request)))
         .layer(axum::middleware::from_fn_with_state(app.clone(), observe::observe))
+        .layer(axum::middleware::map_request_with_state(app.clone(), client::locate))
 }
 
 /// Metrics and health, for the inside.

@@ -3,7 +3,9 @@
 
 use super::Shared;
 use super::caller::Called;
+use super::client::Client;
 use super::problem::{ApiError, PROBLEM_JSON};
+use crate::rates::Standing;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -20,18 +22,25 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-    (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
 ];
+
+/// For browsers that came by HTTPS: stay with it.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Wraps a request.
 pub async fn observe(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
+    let client = Client::of(request.extensions());
     // The template, never the address: ids stay out of logs and of metric labels.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let mut response = next.run(request).await;
     let called = response.extensions().get::<Called>().copied();
+    let standing = response.extensions_mut().remove::<Standing>();
     let refusal = response.extensions_mut().remove::<ApiError>().or_else(|| of_framework(&response));
     let (mut code, mut cause) = (None, None);
     if let Some(refusal) = refusal {
@@ -51,6 +60,14 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
             // Unless a page says what it needs.
             headers.entry(name).or_insert(value);
         }
+        if client.secure {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
+        if let Some((policy, standing)) = standing.and_then(|standing| standing.headers()) {
+            for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, standing)] {
+                headers.extend(HeaderValue::from_str(&value).ok().map(|value| (name, value)));
+            }
+        }
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             headers.insert(REQUEST_ID, value);
@@ -66,7 +83,21 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     if status >= 500 {
         tracing::error!(request_id, method, route, status, ms, user, role, ?code, cause, "request failed");
     } else if status == 403 || status == 401 || status == 429 {
-        tracing::warn!(request_id, method, route, status, ms, user, role, ?code, cause, "request refused");
+        // Whoever looks into an attack needs to know where from; elsewhere, addresses stay out of the log.
+        let from = client.address.to_string();
+        tracing::warn!(
+            request_id,
+            method,
+            route,
+            status,
+            ms,
+            user,
+            role,
+            from,
+            ?code,
+            cause,
+            "request refused"
+        );
     } else {
         tracing::info!(request_id, method, route, status, ms, user, role, ?code, cause, "request");
     }

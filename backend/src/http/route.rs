@@ -4,6 +4,7 @@
 use super::query::{Param, Takes};
 use super::rows::NDJSON;
 use super::{Shared, problem::PROBLEM_JSON};
+use crate::rates::RouteClass;
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
@@ -74,6 +75,7 @@ pub struct Route {
     method: HttpMethod,
     path: &'static str,
     access: Access,
+    class: RouteClass,
     body_limit: usize,
     params: Vec<Param>,
     handler: MethodRouter<Shared>,
@@ -89,6 +91,8 @@ pub struct Route {
 pub struct Rules {
     /// Who may call.
     pub access: Access,
+    /// What kind of work it is.
+    pub class: RouteClass,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// What a query may hold.
@@ -98,12 +102,18 @@ pub struct Rules {
 impl Route {
     fn new(method: HttpMethod, path: &'static str, access: Access, handler: MethodRouter<Shared>) -> Route {
         let (operation, params) = (OperationBuilder::new(), Vec::new());
-        // The server's fault, and what it cannot now or in time, may befall any request.
-        let refuses = vec![408, 500, 503];
+        // Too many, the server's fault, and what it cannot now or in time, may befall any request.
+        let refuses = vec![408, 429, 500, 503];
+        let class = match (&method, access) {
+            (HttpMethod::Get, Access::Public) => RouteClass::Public,
+            (HttpMethod::Get, _) => RouteClass::Read,
+            _ => RouteClass::Write,
+        };
         Route {
             method,
             path,
             access,
+            class,
             body_limit: 0,
             params,
             handler,
@@ -130,6 +140,12 @@ impl Route {
         let description = (!description.is_empty()).then_some(description);
         self.operation =
             self.operation.operation_id(Some(id)).summary(Some(summary)).description(description);
+        self
+    }
+
+    /// What kind of work it is, where its method does not say.
+    pub fn class(mut self, class: RouteClass) -> Route {
+        self.class = class;
         self
     }
 
@@ -264,7 +280,11 @@ impl Route {
     /// For the router: the path, the handler, and what its guard holds requests against.
     pub fn mount(self) -> (&'static str, MethodRouter<Shared>, Rules) {
         let takes = Takes(Arc::from(self.params));
-        (self.path, self.handler, Rules { access: self.access, body_limit: self.body_limit, takes })
+        (
+            self.path,
+            self.handler,
+            Rules { access: self.access, class: self.class, body_limit: self.body_limit, takes },
+        )
     }
 
     /// For the description: the path, the method, the operation and the schemas it refers to.
@@ -289,13 +309,13 @@ impl Route {
         for status in refuses {
             operation = operation.response(status.to_string(), Ref::from_response_name(status.to_string()));
         }
-        operation = operation.extensions(Some(self.access.extensions(self.body_limit)));
+        operation = operation.extensions(Some(self.access.extensions(self.class, self.body_limit)));
         (self.path, self.method, operation.build(), self.schemas)
     }
 }
 
 impl Access {
-    fn extensions(self, body_limit: usize) -> Extensions {
+    fn extensions(self, class: RouteClass, body_limit: usize) -> Extensions {
         let roles: serde_json::Map<String, serde_json::Value> = self
             .who()
             .iter()
@@ -305,6 +325,7 @@ impl Access {
         if self != Access::Public {
             extensions = extensions.add("x-roles", roles);
         }
+        extensions = extensions.add("x-rate-class", class.as_str());
         if matches!(self, Access::Escrow(_)) {
             extensions = extensions.add("x-escrow", true);
         }
@@ -364,6 +385,17 @@ pub fn refusals() -> Vec<(u16, Response)> {
             429,
             of("Too many; wait.")
                 .header("Retry-After", header("How many seconds to wait.", seconds()))
+                .header(
+                    "RateLimit",
+                    header(
+                        "What is left, and in how many seconds all of it is there again.",
+                        String::schema(),
+                    ),
+                )
+                .header(
+                    "RateLimit-Policy",
+                    header("How many requests in how many seconds.", String::schema()),
+                )
                 .build(),
         ),
         (500, of("The server's fault.").build()),

@@ -31,6 +31,8 @@ pub async fn readyz(State(app): State<Shared>) -> impl IntoResponse {
 /// What Prometheus reads.
 pub async fn metrics(State(app): State<Shared>) -> impl IntoResponse {
     app.metrics.pool(app.store.saturation());
+    let limit = app.config.limits.connections;
+    app.metrics.connections(limit.saturating_sub(app.connections.available_permits()), limit);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
 }
 

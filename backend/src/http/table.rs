@@ -7,6 +7,7 @@ use super::route::{Access, Route, Who};
 use super::{auth, devices, export, files, history, insight, models, outcomes, predict, query, status, sync};
 use super::{docs, openapi};
 use crate::config::Config;
+use crate::rates::RouteClass;
 use query::{Form, Param};
 use vereda_domain::api::*;
 use vereda_domain::attachment::CHUNK_BYTES;
@@ -94,6 +95,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .at(FILE)
             .gives_text(&["text/javascript", "text/css"], "The file."),
         Route::post("/api/auth/sign-in", Public, auth::sign_in)
+            .class(RouteClass::SignIn)
             .about(
                 "sign_in",
                 "Name and password for a session",
@@ -101,8 +103,9 @@ pub fn routes(config: &Config) -> Vec<Route> {
             )
             .takes::<SignIn>(small)
             .gives::<Session>(200, "A session.")
-            .refuses(&[401, 409, 429]),
+            .refuses(&[401, 409]),
         Route::post("/api/auth/refresh", Public, auth::refresh)
+            .class(RouteClass::Session)
             .about(
                 "refresh",
                 "A refresh token for the next session",
@@ -113,13 +116,16 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .gives::<Session>(200, "The next session.")
             .refuses(&[401]),
         Route::post("/api/auth/sign-out", Public, auth::sign_out)
+            .class(RouteClass::Session)
             .about("sign_out", "End a session", "The answer is the same whether there was one.")
             .takes::<Refresh>(small)
             .gives_nothing(204, "There is no such session any more."),
         Route::get("/api/sync/head", Escrow(DEVICES), sync::head)
+            .class(RouteClass::Sync)
             .about("sync_head", "The end of the device's chain", "")
             .gives::<ChainHead>(200, "Its place and hash."),
         Route::post("/api/sync/push", Escrow(DEVICES), sync::push)
+            .class(RouteClass::Sync)
             .about(
                 "sync_push",
                 "Take events in",
@@ -129,20 +135,24 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .gives::<Pushed>(200, "What became of each, and a receipt.")
             .refuses(&[409]),
         Route::get("/api/sync/pull", Roles(FIELD), sync::pull)
+            .class(RouteClass::Sync)
             .about("sync_pull", "Records that changed past a cursor", "")
             .query(sync::WANTED)
             .gives::<Pulled>(200, "A page of changes."),
         Route::get("/api/sync/status", Roles(DEVICES), sync::status)
+            .class(RouteClass::Sync)
             .about("sync_status", "Whether anything is new", "")
             .query(sync::HAS)
             .gives_nothing(204, "Nothing is.")
             .header(SERVER_MS, "The server's clock, in milliseconds since 1970.")
             .gives::<SyncStatus>(200, "What the server has."),
         Route::get("/api/sync/quarantined", Roles(FIELD), sync::quarantined)
+            .class(RouteClass::Sync)
             .about("sync_quarantined", "Events that a person must look at", "Latest first.")
             .query(sync::AT_MOST)
             .lists::<Quarantined>("The events."),
         Route::post("/api/sync/fork", Escrow(DEVICES), auth::fork)
+            .class(RouteClass::Sync)
             .about(
                 "sync_fork",
                 "A session for a device that was set back to a backup",
@@ -152,11 +162,13 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .gives::<Session>(200, "A session of the new device.")
             .refuses(&[409]),
         Route::get("/api/clients/{client}/files/{sha256}", Roles(FIELD), files::file)
+            .class(RouteClass::Sync)
             .about("file", "A file of a client", "A picture or a signature, once all of it has come.")
             .at(CLIENT)
             .at(SHA256)
             .gives_text(&["image/jpeg", "image/png"], "Its bytes."),
         Route::post("/api/clients/{client}/files/{sha256}", Escrow(DELIVERERS), files::piece)
+            .class(RouteClass::Sync)
             .about(
                 "send_file",
                 "Take a piece of a file",
@@ -168,6 +180,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .takes_bytes(CHUNK_BYTES)
             .gives::<FileStatus>(200, "How much of it is here."),
         Route::get("/api/clients/{client}/files/{sha256}/status", Escrow(DELIVERERS), files::status)
+            .class(RouteClass::Sync)
             .about("file_status", "How much of a file is here", "")
             .at(CLIENT)
             .at(SHA256)
@@ -193,12 +206,14 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .gives::<ModelManifest>(200, "The same bytes were published before.")
             .refuses(&[409]),
         Route::get("/api/models/current", Roles(EVERYBODY), models::current)
+            .class(RouteClass::Sync)
             .about("current_model", "The newest version", "")
             .gives::<ModelManifest>(200, "The version.")
             .gives_nothing(304, "The caller has it (`If-None-Match`).")
             .header("ETag", "SHA-256 of the bundle, quoted.")
             .refuses(&[404]),
         Route::get("/api/models/{version}/bundle", Roles(EVERYBODY), models::bundle)
+            .class(RouteClass::Sync)
             .about("model_bundle", "One version's bytes, exactly as published", "")
             .at(VERSION)
             .gives::<openapi::Bundle>(200, "The bundle.")
@@ -224,6 +239,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .query(insight::SPAN)
             .gives::<Overrides>(200, "Rates and outcomes by group and decision."),
         Route::post("/api/predict", Roles(SYSTEMS), predict::predict)
+            .class(RouteClass::Score)
             .about(
                 "predict",
                 "Ask for a score",
@@ -234,6 +250,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .gives::<Prediction>(200, "The score.")
             .refuses(&[404]),
         Route::post("/api/predict/batch", Roles(SYSTEMS), predict::batch)
+            .class(RouteClass::Score)
             .about(
                 "predict_batch",
                 "Ask for many scores",

@@ -80,7 +80,7 @@ fn subjects(name: &str, address: IpAddr) -> [String; 2] {
 
 /// The address that stands for whoever has it. A line with IPv6 has a whole /64 to itself, so trying
 /// another address of it is trying again.
-fn whose(address: IpAddr) -> IpAddr {
+pub fn whose(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
         v4 => v4,

@@ -292,13 +292,28 @@ async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Resp
     if status.is_success() {
         return Ok(response);
     }
+    let told = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after_s = told.and_then(|text| text.parse().ok());
     let bytes = body(response, 256 * 1024).await.unwrap_or_default();
     if let Ok(mut problem) = serde_json::from_slice::<Problem>(&bytes) {
         problem.detail = shown(&problem.detail, 300);
         problem.request_id = shown(&problem.request_id, 64);
+        problem.retry_after_s = problem.retry_after_s.or(retry_after_s);
         return Err(DeviceError::Refused(Box::new(problem)));
     }
     match status {
+        // A proxy that counts, too.
+        StatusCode::TOO_MANY_REQUESTS => Err(DeviceError::Refused(Box::new(Problem {
+            kind: "about:blank".into(),
+            title: String::new(),
+            status: status.as_u16(),
+            detail: "Too many requests.".into(),
+            code: ProblemCode::TooManyRequests,
+            request_id: String::new(),
+            fields: Vec::new(),
+            resume: None,
+            retry_after_s,
+        }))),
         // A proxy in front of a server that is being started again.
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             Err(DeviceError::Unreachable(format!("status {}", status.as_u16())))
@@ -419,6 +434,22 @@ mod tests {
         assert!(matches!(answer, Err(DeviceError::Unreachable(_))), "{answer:?}");
         // The connection is given up, not kept waiting.
         assert!(silent.await.unwrap() > 100_000);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_counts_is_understood_without_a_document() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            let answer = "HTTP/1.1 429 x\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nBusy";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let answer = checked(client("test").unwrap().get(url)).await;
+        let Err(DeviceError::Refused(problem)) = answer else { panic!("{answer:?}") };
+        assert_eq!((problem.code, problem.retry_after_s), (ProblemCode::TooManyRequests, Some(7)));
     }
 
     #[test]

@@ -126,6 +126,27 @@ fn drift(before: Millis, after: Millis, server: Millis) -> Millis {
     (before + (after - before) / 2).saturating_sub(server)
 }
 
+/// How long one request waits for its turn at a server that has too many.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Asks, and when the server says that there are too many, waits as long as it says and asks again. A run
+/// that began anew each time would use up on its first questions what it waited for.
+async fn in_turn<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        let problem = match ask().await {
+            Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::TooManyRequests => problem,
+            other => return other,
+        };
+        let wait = super::jitter(Duration::from_secs(problem.retry_after_s.unwrap_or(1).max(1)));
+        if begun.elapsed() + wait > PATIENCE {
+            return Err(DeviceError::Refused(problem));
+        }
+        tracing::info!(wait_s = wait.as_secs(), "the server has too many requests; this one waits");
+        tokio::time::sleep(wait).await;
+    }
+}
+
 /// Asks with an access token, and once more with a new one when the server does not take it.
 pub(crate) async fn with_token<T, F>(
     session: &Arc<Session>,
@@ -136,10 +157,10 @@ where
     F: Future<Output = Result<T>>,
 {
     let token = session.access(server, None).await?;
-    match ask(token.clone()).await {
+    match in_turn(|| ask(token.clone())).await {
         Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::Unauthenticated => {
             let token = session.access(server, Some(&token)).await?;
-            ask(token).await
+            in_turn(|| ask(token.clone())).await
         }
         other => other,
     }
