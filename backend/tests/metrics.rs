@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use vereda_scoring::bundle::Group;
 use vereda_server::metrics::Metrics;
@@ -59,5 +60,18 @@ fn alert_rules_name_only_metrics_that_there_are() {
         let names = named(&read(path));
         assert!(!names.is_empty(), "{path} names none");
         assert!(names.is_subset(&there), "{path}: {:?}", names.difference(&there));
+    }
+}
+
+#[test]
+fn alert_rules_fire_when_they_should() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus");
+    for arguments in [["check", "rules", "alerts.yml"], ["test", "rules", "alerts.test.yml"]] {
+        let output =
+            Command::new("promtool").args(arguments).current_dir(&rules).output().expect(
+                "promtool is needed, from Debian's package `prometheus`; `cargo xtask test` installs it",
+            );
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
     }
 }
