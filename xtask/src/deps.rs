@@ -72,7 +72,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     ),
     (Need::CHECK, &["g++-aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
     (Need::TRAIN, &["python3-venv"]),
-    (Need::SERVICES, &["postgresql", "redis-server", "util-linux"]),
+    (Need::SERVICES, &["postgresql", "prometheus", "redis-server", "util-linux"]),
     (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];
 
