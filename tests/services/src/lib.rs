@@ -3,6 +3,9 @@
 //! [`disk`].
 
 pub mod disk;
+mod prometheus;
+
+pub use prometheus::Prometheus;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
