@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Server, inputs};
+use reqwest::Url;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -107,8 +108,8 @@ async fn a_real_prometheus_reads_the_server_and_answers_every_panel() {
     let prometheus = tokio::task::spawn_blocking(move || Prometheus::start(&configuration.to_string()));
     let prometheus = prometheus.await.unwrap().unwrap();
     let ask = async |path: &str, query: &[(&str, &str)]| -> Json {
-        let request = server.http.get(format!("{}/{path}", prometheus.url())).query(query);
-        let answer: Json = request.send().await.unwrap().json().await.unwrap();
+        let url = Url::parse_with_params(&format!("{}/{path}", prometheus.url()), query).unwrap();
+        let answer: Json = server.http.get(url).send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["status"], "success", "{query:?}: {answer}");
         answer["data"].clone()
     };
