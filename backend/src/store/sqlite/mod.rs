@@ -18,6 +18,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
@@ -41,10 +42,43 @@ type Job = Box<dyn FnOnce(&Transaction<'_>) -> Reply + Send>;
 /// The embedded store.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: mpsc::Sender<Job>,
+    readers: Arc<Readers>,
     /// Jobs that were given to the writer and not answered yet.
     writing: AtomicUsize,
-    readers: Arc<Readers>,
+    // Goes last: the last connection that is closed puts the log into the file, which readers cannot.
+    writer: Writer,
+}
+
+/// The thread that writes. It ends when its last job is done, and dropping this waits for it: then the
+/// database is closed, and its file whole without a log beside it.
+#[derive(Debug)]
+struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    fn start(connection: Connection) -> std::io::Result<Writer> {
+        let (jobs, waiting) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("vereda-writer".into());
+        let thread = thread.spawn(move || write_loop(connection, &waiting))?;
+        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Whether the thread is there to take it.
+    fn take(&self, job: Job) -> bool {
+        self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was told to whoever waited for the job.
+            let _ = thread.join();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -93,10 +127,7 @@ impl SqliteStore {
         prepare(&mut connection)?;
         let idle = (0..readers.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>>>()?;
         let (count, permits) = (idle.len(), Semaphore::new(idle.len()));
-        let (writer, jobs) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("vereda-writer".into())
-            .spawn(move || write_loop(connection, &jobs))
+        let writer = Writer::start(connection)
             .map_err(|e| StoreError::Database { doing: "start the writer", source: e.into() })?;
         let readers = Readers { idle: Mutex::new(idle), count, permits, waiting: AtomicUsize::new(0) };
         Ok(SqliteStore { writer, writing: AtomicUsize::new(0), readers: Arc::new(readers) })
@@ -162,7 +193,9 @@ impl SqliteStore {
                 let _ = answer.send(result);
             })
         });
-        self.writer.send(job).map_err(|_| StoreError::Closed)?;
+        if !self.writer.take(job) {
+            return Err(StoreError::Closed);
+        }
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -307,6 +340,17 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_store_that_is_dropped_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = SqliteStore::file_in(dir.path());
+        for _ in 0..20 {
+            drop(SqliteStore::open(&path, 3).unwrap());
+            let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().path()).collect();
+            assert_eq!(files, [path.clone()], "no log is left beside it");
+        }
     }
 
     #[tokio::test]
