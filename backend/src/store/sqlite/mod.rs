@@ -349,7 +349,7 @@ mod tests {
         for _ in 0..20 {
             drop(SqliteStore::open(&path, 3).unwrap());
             let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().path()).collect();
-            assert_eq!(files, [path.clone()], "no log is left beside it");
+            assert_eq!(files, std::slice::from_ref(&path), "no log is left beside it");
         }
     }
 
