@@ -32,10 +32,10 @@ fn rendered() -> BTreeSet<String> {
     metrics.rate_limited(Exceeded { class: RouteClass::Read, by: "account", wait_s: 1 });
     metrics.uncounted(1);
     metrics.prediction_cache(true);
-    metrics.prediction("online", 1, Group::ALL[0], 0.1);
+    metrics.prediction("api", 1, Group::ALL[0], 0.1);
     metrics.rescore_mismatch(1);
     metrics.event(None);
-    metrics.sign_in_failure("password");
+    metrics.sign_in_failure("wrong_credentials");
     metrics.refresh_reuse();
     let text = metrics.render();
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());

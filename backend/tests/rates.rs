@@ -94,9 +94,8 @@ async fn after_the_time_that_was_said_it_goes_on() {
     assert!((1..=4).contains(&refusals), "{refusals}: whoever waits as told is not refused again");
 }
 
-/// What a refused request asked for is not done.
 #[tokio::test]
-async fn a_push_that_is_refused_comes_again_and_is_taken() {
+async fn of_a_push_too_many_nothing_is_done() {
     let server = Server::with(|config| (config.rates.window_s, config.rates.account.sync) = (3600, 1)).await;
     let mut device = server.device("officer").await;
     let one = device.event(captured(new_client(), "Ana"));

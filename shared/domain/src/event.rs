@@ -331,3 +331,18 @@ impl ChainHead {
         self.seq.checked_add(1) == Some(header.seq) && self.hash == header.prev
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A kind that the list lacks would be taken for one of a later version.
+    #[test]
+    fn the_list_of_kinds_is_the_one_that_serde_reads() {
+        let error = serde_json::from_str::<EventBody>(r#"{"type":"?"}"#).unwrap_err().to_string();
+        let quoted: Vec<&str> = error.split('`').skip(1).step_by(2).collect();
+        assert_eq!(quoted[0], "?", "{error}");
+        assert_eq!(quoted[1..], EventBody::KINDS, "{error}");
+    }
+}

@@ -52,13 +52,19 @@ pub(crate) fn save(db: &Connection, record: &Record) -> Result<()> {
 
 /// Keeps a record and makes its row; what a client is found by is for the caller to write.
 pub(crate) fn put(db: &Connection, record: &Record) -> Result<Option<Words>> {
+    keep(db, record)?;
+    project(db, record)
+}
+
+/// Keeps a record, and nothing that is made from it.
+fn keep(db: &Connection, record: &Record) -> Result<()> {
     let (kind, id) = columns(&record.key());
     db.prepare_cached(
         "INSERT INTO records (kind, id, json) VALUES (?1, ?2, ?3)
          ON CONFLICT (kind, id) DO UPDATE SET json = excluded.json",
     )?
     .execute((kind, id, serde_json::to_string(record)?))?;
-    project(db, record)
+    Ok(())
 }
 
 /// What became of a record that was to be kept as the text that it was read from.
@@ -262,7 +268,7 @@ pub(crate) fn rebuild(db: &Connection) -> Result<()> {
         let record = load(db, &event.body.key())?;
         // A record that was purged or that the server contradicts stays as it is.
         if let Ok(record) = vereda_domain::record::fold(record, &event, rank) {
-            save(db, &record)?;
+            keep(db, &record)?;
         }
     }
     let mut records = db.prepare("SELECT json FROM records")?;
