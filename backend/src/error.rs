@@ -61,9 +61,35 @@ pub enum ServerError {
         /// Why not.
         what: String,
     },
-    /// People or branches that cannot be as asked.
+    /// People, systems or branches that cannot be as asked.
     #[error("{0}")]
     People(String),
+    /// Something that is asked for with a value that it cannot have.
+    #[error("`{field}` must be {allowed}")]
+    Field {
+        /// What it is called.
+        field: &'static str,
+        /// What it may be.
+        allowed: String,
+    },
+    /// It is not there.
+    #[error("there is no such {0}")]
+    NoSuch(&'static str),
+    /// A setup token that does not hold.
+    #[error(
+        "the setup token is unknown, was used or has ended; print another with `vereda-server setup-token`"
+    )]
+    SetupToken,
+    /// The record of who did what is not whole.
+    #[error(
+        "entry {seq} of the audit log: {what}; somebody wrote to the database by other ways than this program. Keep it as it is, and compare it with a backup"
+    )]
+    Audit {
+        /// Which entry.
+        seq: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A model bundle that cannot be published.
     #[error("the bundle cannot be published: {0}")]
     Bundle(String),
@@ -78,6 +104,13 @@ pub enum ServerError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl ServerError {
+    /// A value that something cannot have.
+    pub fn field(field: &'static str, allowed: impl Into<String>) -> ServerError {
+        ServerError::Field { field, allowed: allowed.into() }
+    }
 }
 
 /// A failure of the store.

@@ -8,12 +8,12 @@
 use crate::clock::now_ms;
 use crate::error::ServerError;
 use crate::http::Shared;
-use crate::store::FileKey;
+use crate::store::{FileKey, Note};
 use crate::sync::{PushError, Pusher};
 use age::secrecy::SecretString;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use vereda_domain::api::{EventOutcome, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, Push, Receipt};
+use vereda_domain::api::{Deed, Doer, EventOutcome, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, Push, Receipt};
 use vereda_domain::event::Hash;
 use vereda_domain::export::{Export, ExportError, ExportedFile, read};
 use vereda_domain::{BranchId, DeviceId, UserId};
@@ -128,6 +128,11 @@ pub async fn import(app: &Shared, sealed: Vec<u8>, key: Key) -> Result<Imported,
         let count = if taken { &mut imported.files } else { &mut imported.files_aside };
         *count += 1;
     }
+    let aside = u64::try_from(imported.quarantined.len()).unwrap_or(u64::MAX);
+    let events = imported.stored.saturating_add(aside);
+    let deed = Deed::EventsImported { device: header.device, events };
+    let note = Note { by: Doer::CommandLine, at: now_ms(), deed };
+    app.store.note(note).await.map_err(ServerError::from)?;
     tracing::info!(
         device = %header.device,
         stored = imported.stored,

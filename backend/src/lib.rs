@@ -6,6 +6,7 @@
 //! the API.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod audit;
 pub mod backup;
 pub mod clock;
 pub mod commons;

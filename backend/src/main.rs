@@ -1,15 +1,20 @@
 //! The server's command line.
 
+mod cli;
+
 use age::secrecy::ExposeSecret;
-use clap::{Parser, Subcommand, ValueEnum};
-use std::io::Read;
+use clap::{Parser, Subcommand};
+use cli::first_line;
+use cli::people::{BranchCommand, DeviceCommand, UserCommand};
+use cli::services::{AuditCommand, ServiceCommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use vereda_domain::api::Role;
 use vereda_server::backup::backup;
+use vereda_server::clock::{now_ms, rfc3339};
 use vereda_server::config::LogFormat;
-use vereda_server::identity::people::{NewUser, People};
+use vereda_server::identity::keys;
+use vereda_server::identity::people::People;
 use vereda_server::import::{Key, import, new_key};
 use vereda_server::server::Signals;
 use vereda_server::{Config, ServerError, demo, logging, server};
@@ -26,14 +31,14 @@ struct Cli {
 enum Command {
     /// Serve the API until SIGTERM or Ctrl-C.
     Serve(ConfigFile),
-    /// Add, disable and list people.
+    /// Add, change and list people.
     User {
         #[command(flatten)]
         file: ConfigFile,
         #[command(subcommand)]
         command: UserCommand,
     },
-    /// Add and list branches.
+    /// Add, rename and list branches.
     Branch {
         #[command(flatten)]
         file: ConfigFile,
@@ -53,6 +58,31 @@ enum Command {
         file: ConfigFile,
         #[command(subcommand)]
         command: DeviceCommand,
+    },
+    /// Add other systems, and see to their secrets and what they may do.
+    Service {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
+    /// Print a token with which the first administrator is made: `POST /api/setup`. It works once, for an hour.
+    SetupToken(ConfigFile),
+    /// Check and read the record of who did what.
+    Audit {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// Make another key that signs access tokens. Servers take it up by themselves, make it known at once, and sign
+    /// with it when its time comes; keys that nothing is verified with any more are taken away.
+    RotateKeys {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// In how many minutes it begins to sign: as long as others may keep the public keys.
+        #[arg(long, default_value_t = 15)]
+        in_minutes: u32,
     },
     /// Take in what a device could not send: a file that its app or `vereda-device export` wrote.
     ImportEvents {
@@ -104,83 +134,12 @@ struct ConfigFile {
 }
 
 #[derive(Subcommand)]
-enum UserCommand {
-    /// Add somebody. The password comes from VEREDA_PASSWORD or the first line of standard input.
-    Add {
-        /// What they sign in with.
-        username: String,
-        /// What people call them.
-        #[arg(long)]
-        name: String,
-        /// What they may do.
-        #[arg(long)]
-        role: RoleName,
-        /// The name of their branch; officers and managers need one.
-        #[arg(long)]
-        branch: Option<String>,
-        /// The password; better given by environment or standard input than here.
-        #[arg(long, env = "VEREDA_PASSWORD", hide_env_values = true)]
-        password: Option<String>,
-    },
-    /// Disable somebody and end their sessions.
-    Disable {
-        /// What they sign in with.
-        username: String,
-    },
-    /// List everybody.
-    List,
-}
-
-#[derive(Subcommand)]
-enum DeviceCommand {
-    /// List every device: id, owner, name, last seen, clock drift, state.
-    List,
-    /// End a device's access. What was captured on it is still taken in.
-    Revoke {
-        /// Its id, as `device list` prints it.
-        id: String,
-    },
-}
-
-#[derive(Subcommand)]
-enum BranchCommand {
-    /// Add a branch.
-    Add {
-        /// Its name.
-        name: String,
-    },
-    /// List branches.
-    List,
-}
-
-#[derive(Subcommand)]
 enum ModelCommand {
     /// Publish a bundle.
     Publish {
         /// The bundle.
         bundle: PathBuf,
     },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum RoleName {
-    Officer,
-    Manager,
-    Analyst,
-    Admin,
-    Service,
-}
-
-impl From<RoleName> for Role {
-    fn from(role: RoleName) -> Role {
-        match role {
-            RoleName::Officer => Role::Officer,
-            RoleName::Manager => Role::Manager,
-            RoleName::Analyst => Role::Analyst,
-            RoleName::Admin => Role::Admin,
-            RoleName::Service => Role::Service,
-        }
-    }
 }
 
 #[tokio::main]
@@ -200,11 +159,19 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let config = Config::load(file.config.as_deref())?;
             logging::init(&config.log)?;
             let signals = Signals::listen()?;
-            server::start(config).await?.until(signals).await?;
+            let running = server::start(config).await?;
+            cli::services::look_for_admin(&running.people()).await?;
+            running.until(signals).await?;
         }
-        Command::User { file, command } => user(&people(&file).await?, command).await?,
-        Command::Branch { file, command } => branch(&people(&file).await?, command).await?,
-        Command::Device { file, command } => device(&people(&file).await?, command).await?,
+        Command::User { file, command } => cli::people::user(&people(&file).await?, command).await?,
+        Command::Branch { file, command } => cli::people::branch(&people(&file).await?, command).await?,
+        Command::Device { file, command } => cli::people::device(&people(&file).await?, command).await?,
+        Command::Service { file, command } => cli::services::service(&people(&file).await?, command).await?,
+        Command::SetupToken(file) => cli::services::setup_token(&people(&file).await?).await?,
+        Command::Audit { file, command } => {
+            let app = server::open(Config::load(file.config.as_deref())?).await?;
+            cli::services::audit(app.store.as_ref(), command).await?;
+        }
         Command::Model { file, command: ModelCommand::Publish { bundle } } => {
             let app = server::open(Config::load(file.config.as_deref())?).await?;
             let bytes = std::fs::read(&bundle).map_err(|source| ServerError::File {
@@ -237,6 +204,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
                 println!("the server holds device {} up to event {}", receipt.device, receipt.seq);
             }
         }
+        Command::RotateKeys { file, in_minutes } => {
+            let config = Config::load(file.config.as_deref())?;
+            let from = now_ms().saturating_add(i64::from(in_minutes) * 60_000);
+            let taken = keys::rotate(&config.data_dir, from)?;
+            println!("a new key signs from {} on; {taken} old ones were taken away", rfc3339(from));
+        }
         Command::Backup { file, to } => {
             let made = backup(&Config::load(file.config.as_deref())?, &to)?;
             println!("{}: {} bytes of database, {} keys", to.display(), made.database_bytes, made.keys);
@@ -263,88 +236,5 @@ async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn people(file: &ConfigFile) -> Result<People, ServerError> {
     let app = server::open(Config::load(file.config.as_deref())?).await?;
-    Ok(People::new(app.store.clone(), app.passwords.clone()))
-}
-
-async fn user(people: &People, command: UserCommand) -> anyhow::Result<()> {
-    match command {
-        UserCommand::Add { username, name, role, branch, password } => {
-            let branch = match branch {
-                None => None,
-                Some(name) => {
-                    let found = people.branches().await?.into_iter().find(|b| b.name == name);
-                    let missing = || anyhow::anyhow!("there is no branch {name:?}; add it with `branch add`");
-                    Some(found.ok_or_else(missing)?.id)
-                }
-            };
-            let password = match password {
-                Some(password) => password,
-                None => first_line()?,
-            };
-            let user =
-                people.add_user(NewUser { username, name, password, role: role.into(), branch }).await?;
-            println!("added {} {} ({})", user.id, user.username, user.role.as_str());
-        }
-        UserCommand::Disable { username } => {
-            people.disable_user(&username).await?;
-            println!("disabled {username}");
-        }
-        UserCommand::List => {
-            for user in people.users().await? {
-                let branch = user.branch.map_or("-".to_owned(), |b| b.name);
-                let state = if user.disabled { "disabled" } else { "active" };
-                println!(
-                    "{}\t{}\t{}\t{branch}\t{state}\t{}",
-                    user.id,
-                    user.username,
-                    user.role.as_str(),
-                    user.name
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A secret from standard input.
-fn first_line() -> std::io::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-async fn device(people: &People, command: DeviceCommand) -> anyhow::Result<()> {
-    match command {
-        DeviceCommand::List => {
-            for device in people.devices().await? {
-                let drift = device.drift_ms.map_or("-".to_owned(), |ms| format!("{ms} ms"));
-                let state = if device.revoked_at.is_some() { "revoked" } else { "active" };
-                println!(
-                    "{}\t{}\t{:?}\t{}\t{drift}\t{state}",
-                    device.id, device.user, device.name, device.seen_at
-                );
-            }
-        }
-        DeviceCommand::Revoke { id } => {
-            let id = id.parse().map_err(|_| anyhow::anyhow!("{id:?} is no device id; see `device list`"))?;
-            people.revoke_device(id).await?;
-            println!("revoked {id}");
-        }
-    }
-    Ok(())
-}
-
-async fn branch(people: &People, command: BranchCommand) -> anyhow::Result<()> {
-    match command {
-        BranchCommand::Add { name } => {
-            let branch = people.add_branch(&name).await?;
-            println!("added {} {}", branch.id, branch.name);
-        }
-        BranchCommand::List => {
-            for branch in people.branches().await? {
-                println!("{}\t{}", branch.id, branch.name);
-            }
-        }
-    }
-    Ok(())
+    Ok(app.people())
 }

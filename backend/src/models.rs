@@ -6,7 +6,7 @@ use crate::store::{NewModel, Published, Store};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use vereda_domain::Decision;
-use vereda_domain::api::ModelManifest;
+use vereda_domain::api::{Doer, ModelManifest};
 use vereda_scoring::bundle::Group;
 use vereda_scoring::{LoadError, Model};
 
@@ -29,6 +29,22 @@ pub enum Missing {
     /// It was published by a program that read it; this one does not.
     #[error("cannot be used by this version of the server: {0}; publish a newer one")]
     Unusable(String),
+}
+
+/// Who publishes a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publisher {
+    /// As people call them.
+    pub name: String,
+    /// As they are noted.
+    pub doer: Doer,
+}
+
+/// Whoever sits at the server, by this name.
+impl From<&str> for Publisher {
+    fn from(name: &str) -> Publisher {
+        Publisher { name: name.to_owned(), doer: Doer::CommandLine }
+    }
 }
 
 /// Why a bundle was not published.
@@ -77,7 +93,12 @@ impl Models {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub async fn publish(&self, bytes: Vec<u8>, by: &str) -> Result<(ModelManifest, bool), PublishError> {
+    pub async fn publish(
+        &self,
+        bytes: Vec<u8>,
+        by: impl Into<Publisher>,
+    ) -> Result<(ModelManifest, bool), PublishError> {
+        let Publisher { name, doer } = by.into();
         let (model, bytes) = load(bytes).await?;
         let model = model.map_err(PublishError::Invalid)?;
         let reference = model.reference();
@@ -87,10 +108,15 @@ impl Models {
             sha256: reference.sha256,
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             published_at: now_ms(),
-            published_by: by.to_owned(),
+            published_by: name,
         };
         let version = manifest.version;
-        match self.store.publish_model(NewModel { manifest, bytes }).await.map_err(ServerError::from)? {
+        match self
+            .store
+            .publish_model(NewModel { manifest, bytes, by: doer })
+            .await
+            .map_err(ServerError::from)?
+        {
             Published::New(manifest) => {
                 self.keep(version, Ok(Arc::new(model)));
                 Ok((manifest, true))

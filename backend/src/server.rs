@@ -10,7 +10,7 @@ use crate::identity::people::People;
 use crate::identity::throttle::{self, Throttle};
 use crate::identity::tokens::Tokens;
 use crate::insight::Insight;
-use crate::listener::{Counting, Peer, within_files};
+use crate::listener::{Counting, Door, Peer, within_files};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::predictions::Predictions;
@@ -36,6 +36,7 @@ pub struct Running {
     /// Where metrics and health listen.
     pub metrics_addr: SocketAddr,
     app: Shared,
+    door: Door,
     api: Handle<Peer>,
     metrics: Handle<SocketAddr>,
     tasks: Vec<JoinHandle<std::io::Result<()>>>,
@@ -56,7 +57,7 @@ pub async fn open(mut config: Config) -> Result<Shared, ServerError> {
     let store = store(&config).await?;
     let signing = keys::signing_keys(&config.data_dir)?;
     let refresh = keys::refresh_secret(&config.data_dir)?;
-    let tokens = Tokens::new(config.tokens.clone(), &signing, refresh)?;
+    let tokens = Tokens::new(config.tokens.clone(), signing, refresh)?;
     let metrics = Metrics::new().map_err(|e| ServerError::Config { what: e.to_string() })?;
     let metrics = Arc::new(metrics);
     let models = Arc::new(Models::new(store.clone()));
@@ -142,6 +143,7 @@ pub fn serve(app: Shared) -> Result<Running, ServerError> {
     let (api, metrics) = (Handle::new(), Handle::new());
     let failed = |source| ServerError::Listen { address: app.config.listen, source };
     let counting = Counting::new(api_listener, app.connections.clone()).map_err(failed)?;
+    let door = counting.door();
     let service = router(app.clone()).into_make_service_with_connect_info::<Peer>();
     let server = tuned(Server::<Peer>::from_listener(counting), &app, api.clone());
     let serving = match &certificates {
@@ -161,11 +163,11 @@ pub fn serve(app: Shared) -> Result<Running, ServerError> {
     let service = metrics_router(app.clone()).into_make_service();
     let tasks = vec![serving, tokio::spawn(tuned(server, &app, metrics.clone()).serve(service))];
     let look = Arc::new(Notify::new());
-    let mut beside = vec![tokio::spawn(count(app.clone()))];
+    let mut beside = vec![tokio::spawn(count(app.clone())), tokio::spawn(watch_keys(app.clone()))];
     let https = certificates.is_some();
     beside.extend(certificates.map(|certificates| tokio::spawn(certificates.watch(look.clone()))));
     tracing::info!(%api_addr, %metrics_addr, https, "listening");
-    Ok(Running { api_addr, metrics_addr, app, api, metrics, tasks, beside, look })
+    Ok(Running { api_addr, metrics_addr, app, door, api, metrics, tasks, beside, look })
 }
 
 /// How often scores and outcomes that came are counted, when nobody asks.
@@ -184,6 +186,39 @@ async fn count(app: Shared) {
             Err(error) => tracing::warn!(%error, "scores could not be counted; they will be"),
         }
         tokio::time::sleep(COUNT_EVERY).await;
+    }
+}
+
+/// How often the folder of keys is looked at.
+const LOOK_AT_KEYS: Duration = Duration::from_secs(5);
+
+/// Takes up keys that came into their folder, and lets go of those that left it; whether they are others
+/// now. It makes none: a folder that is empty or away for a moment must not end everybody's session.
+///
+/// # Errors
+/// When there is none, or one cannot be read; those of before then stay.
+fn look_at_keys(app: &Shared) -> Result<bool, ServerError> {
+    app.tokens.renew(keys::known_keys(&app.config.data_dir)?)
+}
+
+async fn watch_keys(app: Shared) {
+    let mut told = String::new();
+    loop {
+        tokio::time::sleep(LOOK_AT_KEYS).await;
+        let looking = app.clone();
+        let Ok(looked) = tokio::task::spawn_blocking(move || look_at_keys(&looking)).await else { continue };
+        match looked {
+            Ok(true) => tracing::info!("the signing keys are others now"),
+            Ok(false) => told.clear(),
+            Err(error) => {
+                // Once, and not every few seconds.
+                let text = error.to_string();
+                if text != told {
+                    tracing::error!(%error, "the signing keys cannot be read; those of before stay");
+                    told = text;
+                }
+            }
+        }
     }
 }
 
@@ -225,7 +260,7 @@ impl Running {
 
     /// To add branches and people.
     pub fn people(&self) -> People {
-        People::new(self.app.store.clone(), self.app.passwords.clone())
+        self.app.people()
     }
 
     /// To publish models without going through HTTP.
@@ -249,6 +284,7 @@ impl Running {
     /// returns when both listeners are closed.
     pub async fn shutdown(self) {
         self.app.draining.store(true, Ordering::Relaxed);
+        self.door.close().await;
         let drain = Duration::from_millis(self.app.config.limits.drain_ms);
         self.api.graceful_shutdown(Some(drain));
         for task in self.tasks {
@@ -324,5 +360,31 @@ impl Signals {
     #[cfg(not(unix))]
     async fn next(&mut self) -> std::io::Result<Signal> {
         tokio::signal::ctrl_c().await.map(|()| Signal::Stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_that_are_away_for_a_moment_stay_in_use_and_none_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = open(Config { data_dir: dir.path().to_owned(), ..Config::default() }).await.unwrap();
+        let before = app.tokens.public();
+        let (folder, away) = (dir.path().join("keys"), dir.path().join("away"));
+        std::fs::rename(&folder, &away).unwrap();
+        assert!(look_at_keys(&app).is_err(), "no folder");
+        // As of a volume that is not mounted yet.
+        std::fs::create_dir(&folder).unwrap();
+        assert!(look_at_keys(&app).is_err(), "no key");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        assert_eq!(app.tokens.public(), before);
+        std::fs::remove_dir(&folder).unwrap();
+        std::fs::rename(&away, &folder).unwrap();
+        assert!(!look_at_keys(&app).unwrap(), "the same ones");
+        keys::rotate(dir.path(), 1).unwrap();
+        assert!(look_at_keys(&app).unwrap());
+        assert_eq!(app.tokens.public().keys.len(), 2);
     }
 }

@@ -40,7 +40,7 @@ async fn a_prediction_is_the_models_and_is_in_the_history() {
     assert_eq!(entry.client_ref.as_deref(), Some("solicitud 77"));
     assert_eq!(entry.inputs, inputs());
     assert_eq!(entry.margin.to_bits(), expected.margin.to_bits());
-    assert_eq!((entry.officer, entry.branch), (server.users["service"].id, None));
+    assert_eq!((entry.officer, entry.branch), (server.services["service"], None));
     assert!(server.metrics().await.contains(r#"source="api",model_version="1",group="T4"} 1"#));
 }
 
@@ -260,7 +260,7 @@ async fn the_history_filters_and_pages() {
     assert!(later.iter().all(|e| e.scored_at >= *middle) && later.iter().any(|e| e.id == ids[11].id));
     let earlier = page(&format!("to={middle}&limit=500")).await.entries;
     assert!(earlier.iter().all(|e| e.scored_at < *middle) && !earlier.is_empty());
-    let officer = server.users["service"].id;
+    let officer = server.services["service"];
     assert_eq!(page(&format!("officer={officer}&limit=500")).await.entries.len(), 26);
     assert_eq!(page(&format!("officer={}", Uuid::now_v7())).await.entries.len(), 0);
     assert_eq!(page("from=0&to=1").await.entries.len(), 0);

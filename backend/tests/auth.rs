@@ -14,12 +14,15 @@ use uuid::Uuid;
 use vereda_domain::DeviceId;
 use vereda_domain::api::{ProblemCode, Role, Session};
 use vereda_server::clock::now_ms;
+use vereda_server::identity::keys;
 
 #[tokio::test]
 async fn a_session_says_who_where_and_with_whom() {
     let server = Server::start().await;
     let session = server.session("Officer ", None).await;
-    assert_eq!(session.user, server.users["officer"]);
+    let officer = &server.users["officer"];
+    assert_eq!((session.user.id, &session.user.name), (officer.id, &officer.name));
+    assert_eq!((&session.user.username, session.user.role), (&officer.username, officer.role));
     assert_eq!(session.user.branch, Some(server.north.clone()));
     assert_eq!(session.expires_in_s, 600);
     let mut names: Vec<_> = session.colleagues.iter().map(|c| (c.name.as_str(), c.role)).collect();
@@ -196,6 +199,41 @@ async fn a_device_that_lost_the_answer_gets_the_same_one_again() {
     // The successor was used since: now it is theft, grace time or not.
     refused(server.refresh(&first.refresh_token).await, 401, ProblemCode::SessionRevoked).await;
     refused(server.refresh(&next.refresh_token).await, 401, ProblemCode::SessionRevoked).await;
+}
+
+#[tokio::test]
+async fn keys_are_changed_while_the_server_runs_and_old_tokens_go_on() {
+    let server = Server::start().await;
+    let first = server.caller("officer").await;
+    let kid = |token: &str| {
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        serde_json::from_slice::<Json>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+    };
+    let known = async || {
+        let keys: Json = server.anonymous().get("/.well-known/jwks.json").await.json().await.unwrap();
+        let keys = keys["keys"].as_array().unwrap().clone();
+        keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let old = kid(first.token.as_ref().unwrap());
+    assert_eq!(known().await, std::slice::from_ref(&old));
+    // One that will sign is known before it does; one that cannot be read changes nothing.
+    let folder = server.config.data_dir.clone();
+    keys::rotate(&folder, now_ms() + common::minutes(15)).unwrap();
+    let give_up = Instant::now() + Duration::from_secs(60);
+    let wait = async || {
+        assert!(Instant::now() < give_up, "the keys were not taken up");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    while known().await.len() < 2 {
+        wait().await;
+    }
+    assert_eq!(kid(&server.caller("officer").await.token.unwrap()), old);
+    keys::rotate(&folder, now_ms()).unwrap();
+    while kid(&server.session("manager", None).await.access_token) == old {
+        wait().await;
+    }
+    assert_eq!(known().await.len(), 3);
+    assert_eq!(first.get("/api/models").await.status(), 200, "what the old key signed holds");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use uuid::Uuid;
 use vereda_domain::DeviceId;
-use vereda_domain::api::{DeviceInfo, Role, Session};
+use vereda_domain::api::{DeviceInfo, IssuedToken, Role, Session};
 use vereda_server::http::document;
 use vereda_server::{Config, demo};
 
@@ -56,6 +56,14 @@ async fn schemathesis_finds_nothing_with_all_its_checks() {
         let session: Session = request.send().await.unwrap().json().await.unwrap();
         tokens.entry(user.role.as_str()).or_insert(session.access_token);
     }
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &sample.service.client_id),
+        ("client_secret", &sample.service.client_secret),
+    ];
+    let request = Client::new().post(format!("{}/api/auth/token", sample.api)).form(&form);
+    let token: IssuedToken = request.send().await.unwrap().json().await.unwrap();
+    tokens.insert(Role::Service.as_str(), token.access_token);
     let mut schemathesis = Command::new(program);
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schemathesis");
     schemathesis.current_dir(folder).env("VEREDA_TOKENS", json!(tokens).to_string());

@@ -7,7 +7,7 @@ use common::*;
 use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
-use vereda_domain::api::{EventOutcome, ModelManifest, ProblemCode, Pushed, QuarantineReason};
+use vereda_domain::api::{Doer, EventOutcome, ModelManifest, ProblemCode, Pushed, QuarantineReason};
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{EventBody, Hash, OverrideCode, OverrideReason};
 use vereda_domain::record::{AssessmentRecord, Record, RecordKey, Rescore};
@@ -212,7 +212,7 @@ async fn a_published_model_that_cannot_be_used_stops_scores_and_nothing_else() {
         published_at: 0,
         published_by: "prueba".into(),
     };
-    store.publish_model(NewModel { manifest: manifest.clone(), bytes }).await.unwrap();
+    store.publish_model(NewModel { manifest: manifest.clone(), bytes, by: Doer::CommandLine }).await.unwrap();
 
     let service = server.caller("service").await;
     let problem = problem(service.post("/api/predict", &json!({"features": inputs()})).await).await;

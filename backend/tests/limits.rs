@@ -5,6 +5,8 @@ mod common;
 
 use common::*;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -227,3 +229,57 @@ async fn stopping_lets_requests_in_flight_finish() {
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     stopping.await.unwrap();
 }
+
+/// To the other end a connection is there as soon as the system made it, taken by the server or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_at_the_door_when_it_stops_is_answered() {
+    let server = Server::start().await;
+    let addr = server.running.api_addr;
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        streams.push(TcpStream::connect(addr).await.unwrap());
+    }
+    let stopping = tokio::spawn(server.running.shutdown());
+    // Nobody is refused at first: who comes now is not heard, and asks again after a second.
+    while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(50), TcpStream::connect(addr)).await {
+        tokio::task::yield_now().await;
+    }
+    for stream in &mut streams {
+        stream.write_all(HEALTH.as_bytes()).await.unwrap();
+    }
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    stopping.await.unwrap();
+}
+
+/// Connections that come one after the other, as fast as they can: each is answered, or never made.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_gets_in_while_it_stops_is_answered() {
+    for _ in 0..5 {
+        let server = Server::start().await;
+        let addr = server.running.api_addr;
+        let answered = Arc::new(AtomicUsize::new(0));
+        let come = |answered: Arc<AtomicUsize>| async move {
+            while let Ok(mut stream) = TcpStream::connect(addr).await {
+                stream.write_all(HEALTH.as_bytes()).await.unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let coming: Vec<_> = (0..8).map(|_| tokio::spawn(come(answered.clone()))).collect();
+        while answered.load(Ordering::Relaxed) < 100 {
+            tokio::task::yield_now().await;
+        }
+        server.running.shutdown().await;
+        for one in coming {
+            one.await.unwrap();
+        }
+    }
+}
+
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

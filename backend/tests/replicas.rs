@@ -15,13 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-use vereda_domain::api::{DeviceInfo, HistoryPage, Prediction, Pushed, Role, Session, SignIn};
+use vereda_domain::api::{
+    AddService, AddUser, DeviceInfo, HistoryPage, IssuedToken, Prediction, Pushed, Role, Scope, Session,
+    SignIn,
+};
 use vereda_domain::client::{ClientField, Consent};
 use vereda_domain::event::{ChainHead, Event, EventBody, Sealed};
 use vereda_domain::hlc::Clock;
 use vereda_domain::{AssessmentId, ClientId, DeviceId};
 use vereda_server::clock::now_ms;
-use vereda_server::identity::people::{NewUser, People};
+use vereda_server::identity::people::People;
 use vereda_server::{Config, server};
 use vereda_services::{Postgres, Redis, free_port};
 
@@ -239,12 +242,10 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed_under_load() {
     let app = server::open(config).await.unwrap();
     let people = People::new(app.store.clone(), app.passwords.clone());
     let branch = people.add_branch("Norte").await.unwrap().id;
-    for (username, role, branch) in [
-        ("service", Role::Service, None),
-        ("officer0", Role::Officer, Some(branch)),
-        ("officer1", Role::Officer, Some(branch)),
-    ] {
-        let new = NewUser {
+    for (username, role, branch) in
+        [("officer0", Role::Officer, Some(branch)), ("officer1", Role::Officer, Some(branch))]
+    {
+        let new = AddUser {
             username: username.into(),
             name: username.into(),
             password: PASSWORD.into(),
@@ -253,6 +254,10 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed_under_load() {
         };
         people.add_user(new).await.unwrap();
     }
+    let (username, name) = ("service".to_owned(), "service".to_owned());
+    let scopes = vec![Scope::Predict, Scope::HistoryRead];
+    let service = people.add_service(AddService { username, name, scopes, branch: None }).await.unwrap();
+    let secret = people.issue_secret(service.id).await.unwrap();
     app.models.publish(SCORECARD.to_vec(), "test").await.unwrap();
     let features = json!(app.models.current().await.unwrap().unwrap().bundle().golden[0].inputs);
 
@@ -267,7 +272,13 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed_under_load() {
         .build()
         .unwrap();
     let world = World { http, url: format!("http://{}", proxy.addr), seen: Arc::default() };
-    let service = world.session("service", None).await;
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &secret.client_id),
+        ("client_secret", &secret.client_secret),
+    ];
+    let asked = world.http.post(format!("{}/api/auth/token", world.url)).form(&form);
+    let service: IssuedToken = asked.send().await.unwrap().json().await.unwrap();
     let mut load = Vec::new();
     for worker in 0..4 {
         let token = service.access_token.clone();

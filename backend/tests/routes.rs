@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use uuid::Uuid;
 use vereda_domain::BranchId;
-use vereda_domain::api::{Prediction, ProblemCode};
+use vereda_domain::api::{IssuedToken, Prediction, ProblemCode, Scope};
 use vereda_domain::attachment::{Attachment, FileInfo, MediaType};
 use vereda_domain::event::{EventBody, Hash};
 use vereda_server::Config;
@@ -80,7 +80,9 @@ impl Operation {
             }
         }
         let nothing = Uuid::nil().to_string();
-        path = path.replace("{id}", &nothing).replace("{client}", &nothing);
+        for name in ["{id}", "{client}", "{secret}"] {
+            path = path.replace(name, &nothing);
+        }
         path = path.replace("{sha256}", &Hash::ZERO.to_string());
         assert!(!path.contains('{'), "say here what the parameters of {} stand for", self.path);
         if self.takes("from") && self.method == Method::POST {
@@ -293,6 +295,7 @@ async fn every_route_answers_every_role_for_the_own_and_another_branch_as_descri
             .replace("{id}", "x")
             .replace("{file}", "x")
             .replace("{client}", "x")
+            .replace("{secret}", "x")
             .replace("{sha256}", "x");
         for other in [Method::PUT, Method::DELETE, Method::PATCH] {
             let response = server.http.request(other, server.url(&path)).send().await.unwrap();
@@ -300,6 +303,39 @@ async fn every_route_answers_every_role_for_the_own_and_another_branch_as_descri
             refused(response, 405, ProblemCode::MethodNotAllowed).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_system_may_do_what_its_scopes_say_and_nothing_else() {
+    let server = Server::with_model().await;
+    let secret = server.running.people().issue_secret(server.services["service"]).await.unwrap();
+    let operations = Operation::all(&document(&Config::default()));
+    let for_systems: Vec<&Operation> = operations.iter().filter(|of| of.reach("service").is_some()).collect();
+    let mut scoped = BTreeSet::new();
+    for scope in Scope::ALL {
+        let scope = scope.as_str();
+        let form = [("client_id", "service"), ("client_secret", &secret.client_secret), ("scope", scope)];
+        let token: IssuedToken = server.token(&form).await.json().await.unwrap();
+        let system = Caller { server: &server, token: Some(token.access_token) };
+        for operation in &for_systems {
+            let name = format!("{} with {scope}", operation.name());
+            let needed = operation.json.get("x-scope").and_then(Json::as_str);
+            let response = operation.send(&system, None).await;
+            if needed.is_none_or(|needed| needed == scope) {
+                assert!(![401, 403].contains(&response.status().as_u16()), "{name}: {}", response.status());
+            } else {
+                refused(response, 403, ProblemCode::Forbidden).await;
+            }
+            scoped.extend(needed.map(str::to_owned));
+        }
+        for operation in operations.iter().filter(|of| !of.is_public() && of.reach("service").is_none()) {
+            refused(operation.send(&system, None).await, 403, ProblemCode::Forbidden).await;
+        }
+    }
+    assert_eq!(scoped, Scope::ALL.map(|scope| scope.as_str().to_owned()).into(), "each opens something");
+    // What systems write or see of scores is never open without a scope; the models are.
+    let open = for_systems.iter().filter(|of| of.json.get("x-scope").is_none()).map(|of| of.path.as_str());
+    assert!(open.clone().all(|path| path.starts_with("/api/models")), "{:?}", open.collect::<Vec<_>>());
 }
 
 /// A body as text; a model's bundle is no matter of branches, and other bytes show nothing.

@@ -7,15 +7,17 @@ mod database;
 use std::sync::Arc;
 use uuid::Uuid;
 use vereda_domain::api::{
-    BranchInfo, Change, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest, QuarantineReason, Role, Source,
+    AuditEntry, BranchInfo, Change, Deed, DeviceInfo, Doer, EventOutcome, HistoryEntry, ModelManifest,
+    QuarantineReason, Role, Scope, Source,
 };
 use vereda_domain::client::Consent;
 use vereda_domain::event::{ChainHead, Event, EventBody, Hash, Sealed};
 use vereda_domain::hlc::Hlc;
 use vereda_domain::record::{Rank, Record, RecordKey, fold};
-use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, UserId};
+use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, SecretId, UserId};
 use vereda_scoring::ModelRef;
 use vereda_scoring::bundle::Group;
+use vereda_server::audit::verify;
 use vereda_server::clock::rfc3339;
 use vereda_server::store::postgres::PostgresStore;
 use vereda_server::store::sqlite::SqliteStore;
@@ -100,7 +102,9 @@ async fn postgres_keeps_the_history_by_month() {
 
 /// Runs the whole suite on an empty store.
 async fn contract(store: Arc<dyn Store>) {
+    set_up(&store).await;
     let world = people(&store).await;
+    administration(&store, &world).await;
     sessions(&store, &world).await;
     chains(&store, &world).await;
     waiting(&store, &world).await;
@@ -111,6 +115,187 @@ async fn contract(store: Arc<dyn Store>) {
     history(&store, &world).await;
     outcomes(&store, &world).await;
     counting(&store).await;
+    audit(&store).await;
+}
+
+/// Something to be written down.
+fn note(at: Millis) -> Note {
+    Note { by: Doer::CommandLine, at, deed: Deed::HistoryExported { format: "csv".into() } }
+}
+
+/// How many entries the record of who did what has.
+async fn noted(store: &Arc<dyn Store>) -> usize {
+    store.audit(0, 100_000).await.unwrap().len()
+}
+
+fn somebody(username: &str, role: Role) -> UserRow {
+    UserRow {
+        id: UserId(Uuid::now_v7()),
+        username: username.into(),
+        name: format!("Nombre {username}"),
+        role,
+        branch: None,
+        password_hash: "$argon2id$".into(),
+        scopes: Vec::new(),
+        disabled: false,
+    }
+}
+
+/// The first administrator, with a token that works once.
+async fn set_up(store: &Arc<dyn Store>) {
+    let (token, old, other) = (Hash([1; 32]), Hash([2; 32]), Hash([3; 32]));
+    for (hash, expires) in [(token, 1000), (old, 500), (other, 1000)] {
+        assert_eq!(store.add_setup_token(hash, expires, note(1)).await.unwrap(), Changed::Done);
+    }
+    let set_up =
+        async |hash, username| store.set_up(hash, somebody(username, Role::Admin), note(500)).await.unwrap();
+    assert_eq!(set_up(Hash([4; 32]), "admin").await, SetUpWith::Unknown);
+    assert_eq!(set_up(old, "admin").await, SetUpWith::Unknown, "its time is over");
+    let before = noted(store).await;
+    let (a, b) = tokio::join!(set_up(token, "admin"), set_up(other, "intruder"));
+    assert!(
+        [(SetUpWith::Done, SetUpWith::Administered), (SetUpWith::Administered, SetUpWith::Done)]
+            .contains(&(a, b))
+    );
+    assert_eq!(noted(store).await, before + 1);
+    assert_eq!(set_up(token, "again").await, SetUpWith::Administered);
+    assert_eq!(store.add_setup_token(Hash([5; 32]), 1000, note(1)).await.unwrap(), Changed::Already);
+    let admins = store.users().await.unwrap();
+    assert_eq!(admins.len(), 1);
+    let disable = store.change_user(admins[0].id, UserEdit::Disable, note(2)).await.unwrap();
+    assert_eq!(disable, Changed::LastAdmin);
+}
+
+/// What becomes of people, branches and secrets, and that each change is written down, and nothing else.
+async fn administration(store: &Arc<dyn Store>, world: &World) {
+    let mut entries = noted(store).await;
+    let mut grown = async |by: usize| {
+        let now = noted(store).await;
+        assert_eq!(now, entries + by);
+        entries = now;
+    };
+    let rename = async |id: BranchId, name: &str| {
+        store.rename_branch(BranchInfo { id, name: name.into() }, note(9)).await.unwrap()
+    };
+    assert_eq!(rename(world.branch.id, "Sur").await, Changed::NameTaken);
+    assert_eq!(rename(world.branch.id, "Norte").await, Changed::Already);
+    assert_eq!(rename(BranchId(Uuid::now_v7()), "Este").await, Changed::Missing);
+    grown(0).await;
+    assert_eq!(rename(world.branch.id, "Este").await, Changed::Done);
+    assert_eq!(rename(world.branch.id, "Norte").await, Changed::Done);
+    grown(2).await;
+
+    let change = async |id, edit| store.change_user(id, edit, note(10)).await.unwrap();
+    let id = world.colleague.id;
+    assert_eq!(change(id, UserEdit::Rename("Eva Nueva".into())).await, Changed::Done);
+    assert_eq!(change(id, UserEdit::Rename("Eva Nueva".into())).await, Changed::Already);
+    assert_eq!(change(id, UserEdit::Enable).await, Changed::Already);
+    // Of two who do the same at once, one does it, and one entry says so.
+    let (a, b) = tokio::join!(change(id, UserEdit::Disable), change(id, UserEdit::Disable));
+    assert!([a, b].contains(&Changed::Done) && [a, b].contains(&Changed::Already), "{a:?} {b:?}");
+    assert_eq!(change(id, UserEdit::Enable).await, Changed::Done);
+    assert_eq!(change(id, UserEdit::Rename(world.colleague.name.clone())).await, Changed::Done);
+    assert_eq!(store.user(id).await.unwrap().as_ref(), Some(&world.colleague));
+    grown(4).await;
+
+    // Of two administrators who disable each other at once, one stays.
+    let second = somebody("admin2", Role::Admin);
+    assert_eq!(store.add_user(second.clone(), note(10)).await.unwrap(), Added::Added);
+    let admins: Vec<_> = store.users().await.unwrap();
+    let first = admins.iter().find(|u| u.role == Role::Admin && u.id != second.id).unwrap().id;
+    let (a, b) = tokio::join!(change(first, UserEdit::Disable), change(second.id, UserEdit::Disable));
+    assert!([a, b].contains(&Changed::Done) && [a, b].contains(&Changed::LastAdmin), "{a:?} {b:?}");
+    grown(2).await;
+    for admin in [first, second.id] {
+        change(admin, UserEdit::Enable).await;
+    }
+    change(second.id, UserEdit::Disable).await;
+    grown(2).await;
+
+    let mut service = somebody("sistema", Role::Service);
+    service.scopes = vec![Scope::Predict];
+    assert_eq!(store.add_user(service.clone(), note(10)).await.unwrap(), Added::Added);
+    assert_eq!(store.user(service.id).await.unwrap().as_ref(), Some(&service));
+    let granted = vec![Scope::Predict, Scope::HistoryRead];
+    assert_eq!(change(service.id, UserEdit::Grant(granted.clone())).await, Changed::Done);
+    assert_eq!(change(service.id, UserEdit::Grant(granted.clone())).await, Changed::Already);
+    assert_eq!(store.user(service.id).await.unwrap().unwrap().scopes, granted);
+    grown(2).await;
+    let add = async |user: UserId, byte: u8| {
+        let secret = NewSecret { id: SecretId(Uuid::now_v7()), user, hash: Hash([byte; 32]) };
+        (secret.id, store.add_secret(secret, note(11)).await.unwrap())
+    };
+    assert_eq!(add(world.officer.id, 1).await.1, Changed::Missing, "people have none");
+    let (one, added) = add(service.id, 1).await;
+    assert_eq!(added, Changed::Done);
+    // Of two who add the second at once, one does.
+    let ((a, first), (b, second)) = tokio::join!(add(service.id, 2), add(service.id, 3));
+    assert!([first, second].contains(&Changed::Done) && [first, second].contains(&Changed::TooMany));
+    grown(2).await;
+    let (two, byte) = if first == Changed::Done { (a, 2) } else { (b, 3) };
+    let listed: Vec<_> =
+        store.secrets().await.unwrap().into_iter().map(|(u, s)| (u, s.id, s.used_at)).collect();
+    assert!(listed.contains(&(service.id, one, None)) && listed.contains(&(service.id, two, None)));
+    let by_secret = async |byte: u8| store.user_by_secret(Hash([byte; 32]), 7_300_000).await.unwrap();
+    assert_eq!(by_secret(1).await.unwrap().id, service.id);
+    assert_eq!(by_secret(byte).await.unwrap().id, service.id);
+    assert_eq!(by_secret(9).await, None);
+    let used = store.secrets().await.unwrap();
+    assert!(used.iter().all(|(_, secret)| secret.used_at == Some(7_200_000)), "{used:?}");
+    let revoke = async |user, id| store.revoke_secret(user, id, note(12)).await.unwrap();
+    assert_eq!(revoke(world.officer.id, one).await, Changed::Missing, "not this one's");
+    grown(0).await;
+    assert_eq!(revoke(service.id, one).await, Changed::Done);
+    assert_eq!(revoke(service.id, one).await, Changed::Already);
+    assert_eq!(by_secret(1).await, None);
+    assert_eq!(add(service.id, 4).await.1, Changed::Done, "there is room again");
+    grown(2).await;
+
+    // Another password ends the sessions, whose tokens were hashed like this.
+    open(store, &world.colleague, None, 190).await;
+    assert_eq!(change(id, UserEdit::SetPassword("$argon2id$2".into())).await, Changed::Done);
+    assert_eq!(store.user(id).await.unwrap().unwrap().password_hash, "$argon2id$2");
+    let rotation = Rotation {
+        presented: Hash([190; 32]),
+        successor: Hash([191; 32]),
+        now: 1001,
+        expires: 9000,
+        grace_ms: 100,
+    };
+    assert!(matches!(store.rotate(rotation).await.unwrap(), Rotated::Revoked));
+    change(id, UserEdit::SetPassword(world.colleague.password_hash.clone())).await;
+    grown(3).await;
+}
+
+/// The record of who did what is whole after all of the above, and many at once keep it so.
+async fn audit(store: &Arc<dyn Store>) {
+    let before = verify(store.as_ref(), None).await.unwrap();
+    let writers = (0..16).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { store.note(note(20_000 + n)).await.unwrap() })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let after = verify(store.as_ref(), Some(before)).await.unwrap();
+    assert_eq!(after.seq, before.seq + 16);
+    let rows = store.audit(before.seq, 3).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.seq - before.seq).collect::<Vec<_>>(), [1, 2, 3]);
+    let deeds: Vec<AuditEntry> = store
+        .audit(0, 100_000)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| serde_json::from_str(&row.text).unwrap())
+        .collect();
+    for of in ["SignedIn", "RefreshReused", "ModelPublished"] {
+        assert!(deeds.iter().any(|entry| format!("{:?}", entry.deed).starts_with(of)), "{of}");
+    }
+    let elsewhere = ChainHead { seq: before.seq, hash: Hash([7; 32]) };
+    let refused = verify(store.as_ref(), Some(elsewhere)).await.unwrap_err().to_string();
+    assert!(refused.contains(&format!("entry {}", before.seq)), "{refused}");
+    let beyond = ChainHead { seq: after.seq + 1, hash: Hash([7; 32]) };
+    assert!(verify(store.as_ref(), Some(beyond)).await.unwrap_err().to_string().contains("missing"));
 }
 
 struct World {
@@ -123,9 +308,9 @@ struct World {
 async fn people(store: &Arc<dyn Store>) -> World {
     let branch = |name: &str| BranchInfo { id: BranchId(Uuid::now_v7()), name: name.into() };
     let (north, south) = (branch("Norte"), branch("Sur"));
-    assert_eq!(store.add_branch(south.clone()).await.unwrap(), Added::Added);
-    assert_eq!(store.add_branch(north.clone()).await.unwrap(), Added::Added);
-    assert_eq!(store.add_branch(branch("Norte")).await.unwrap(), Added::NameTaken);
+    assert_eq!(store.add_branch(south.clone(), note(1)).await.unwrap(), Added::Added);
+    assert_eq!(store.add_branch(north.clone(), note(1)).await.unwrap(), Added::Added);
+    assert_eq!(store.add_branch(branch("Norte"), note(1)).await.unwrap(), Added::NameTaken);
     assert_eq!(store.branches().await.unwrap(), [north.clone(), south.clone()]);
     let user = |username: &str, branch: Option<&BranchInfo>| UserRow {
         id: UserId(Uuid::now_v7()),
@@ -134,17 +319,18 @@ async fn people(store: &Arc<dyn Store>) -> World {
         role: Role::Officer,
         branch: branch.cloned(),
         password_hash: "$argon2id$".into(),
+        scopes: Vec::new(),
         disabled: false,
     };
     let (officer, colleague) = (user("Ana", Some(&north)), user("eva", Some(&north)));
     for row in [&officer, &colleague, &user("sola", None)] {
-        assert_eq!(store.add_user(row.clone(), 1).await.unwrap(), Added::Added);
+        assert_eq!(store.add_user(row.clone(), note(1)).await.unwrap(), Added::Added);
     }
-    assert_eq!(store.add_user(user(" aNA", Some(&south)), 1).await.unwrap(), Added::NameTaken);
+    assert_eq!(store.add_user(user(" aNA", Some(&south)), note(1)).await.unwrap(), Added::NameTaken);
     assert_eq!(store.user_by_name("ANA ").await.unwrap().as_ref(), Some(&officer));
     assert_eq!(store.user(officer.id).await.unwrap().as_ref(), Some(&officer));
     assert_eq!(store.user_by_name("'; DROP TABLE users; --").await.unwrap(), None);
-    assert_eq!(store.users().await.unwrap().len(), 3);
+    assert_eq!(store.users().await.unwrap().len(), 4, "with the administrator");
     let colleagues = store.colleagues(north.id).await.unwrap();
     assert_eq!(colleagues.iter().map(|c| c.id).collect::<Vec<_>>(), [officer.id, colleague.id]);
     World { branch: north, other: south, officer, colleague }
@@ -197,8 +383,10 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     assert!(matches!(rotate(4, 41, 3001).await, Rotated::Revoked));
     let gone = store.user_by_name("sola").await.unwrap().unwrap();
     enrol(store, &gone, 5).await;
-    assert!(store.disable_user("SOLA", 4000).await.unwrap());
-    assert!(!store.disable_user("nobody", 4000).await.unwrap());
+    let disable = async |id| store.change_user(id, UserEdit::Disable, note(4000)).await.unwrap();
+    assert_eq!(disable(gone.id).await, Changed::Done);
+    assert_eq!(disable(gone.id).await, Changed::Already);
+    assert_eq!(disable(UserId(Uuid::now_v7())).await, Changed::Missing);
     assert!(store.user(gone.id).await.unwrap().unwrap().disabled);
     // Its device delivers what was captured, and that is not prolonged.
     let escrow = rotate(5, 51, 4001).await;
@@ -208,8 +396,10 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     assert!(matches!(rotate(6, 61, 4001).await, Rotated::Exchanged { escrow: None, .. }));
 
     let lost = enrol(store, &world.officer, 70).await;
-    assert!(store.revoke_device(lost, 5000).await.unwrap() && store.revoke_device(lost, 6000).await.unwrap());
-    assert!(!store.revoke_device(DeviceId(Uuid::now_v7()), 5000).await.unwrap());
+    assert_eq!(store.revoke_device(lost, note(5000)).await.unwrap(), Changed::Done);
+    assert_eq!(store.revoke_device(lost, note(6000)).await.unwrap(), Changed::Already);
+    let nobodys = DeviceId(Uuid::now_v7());
+    assert_eq!(store.revoke_device(nobodys, note(5000)).await.unwrap(), Changed::Missing);
     let row = store.device(lost).await.unwrap().unwrap();
     assert_eq!((row.user, row.revoked_at, row.events), (world.officer.id, Some(5000), 0));
     let escrow = rotate(70, 71, 5001).await;
@@ -527,6 +717,7 @@ async fn models(store: &Arc<dyn Store>) {
             published_by: "Ana".into(),
         },
         bytes: bytes.to_vec(),
+        by: Doer::CommandLine,
     };
     assert_eq!(store.current_model().await.unwrap(), None);
     let first = model(3, b"three");

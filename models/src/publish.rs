@@ -177,6 +177,7 @@ async fn answer<T: serde::de::DeserializeOwned>(
         fields: Vec::new(),
         resume: None,
         retry_after_s: None,
+        error: None,
     });
     Err(Error::Refused { action, problem: Box::new(problem) })
 }

@@ -1,8 +1,8 @@
 //! What a change must satisfy before its tests count: formatting, lints, and that everything
 //! compiles for where it is to run.
 
-use crate::run::{cargo, root, step, succeed, target};
-use crate::{deps, page};
+use crate::run::{cargo, command, root, step, succeed, target};
+use crate::{deps, page, venv};
 use anyhow::{Context as _, Result};
 use deps::Need;
 use std::fs;
@@ -17,6 +17,8 @@ pub fn run() -> Result<()> {
     deps::ensure(Need::PAGE | Need::BUILD | Need::CHECK)?;
     step("Formatting");
     succeed(&mut cargo(&["fmt", "--all", "--check"]))?;
+    step("Deployment, against the schemas of Kubernetes and Compose");
+    deployment()?;
     // The app embeds the page, so that it cannot even be type-checked without one.
     if !root().join("dist/index.html").exists() {
         page::build(page::Profile::Release)?;
@@ -32,6 +34,23 @@ pub fn run() -> Result<()> {
     succeed(&mut android())?;
     step("The app, for iOS (aarch64)");
     succeed(&mut ios()?)
+}
+
+/// What `deploy/` gives to programs that are not there when tests run.
+fn deployment() -> Result<()> {
+    let programs = venv::programs("deploy-venv", "deploy/requirements.txt")?;
+    let mut manifests = Vec::new();
+    for entry in fs::read_dir(root().join("deploy/kubernetes")).context("reading deploy/kubernetes")? {
+        let path = entry?.path();
+        // kustomize's own file is no resource of a cluster.
+        if path.extension().is_some_and(|e| e == "yaml") && !path.ends_with("kustomization.yaml") {
+            manifests.push(path);
+        }
+    }
+    let mut validate = command(programs.join("kubernetes-validate"));
+    succeed(validate.args(["--quiet", "--strict"]).args(manifests))?;
+    let mut validate = command(programs.join("check-jsonschema"));
+    succeed(validate.args(["--builtin-schema", "vendor.compose-spec", "deploy/compose/compose.yaml"]))
 }
 
 /// Debian's cross compiler stands in for the NDK: good for a type check, which links nothing.

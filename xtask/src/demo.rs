@@ -35,6 +35,14 @@ struct Ready {
     api: String,
     metrics: String,
     users: Vec<User>,
+    service: Service,
+}
+
+/// What the sample system gets its tokens with.
+#[derive(Deserialize)]
+struct Service {
+    client_id: String,
+    client_secret: String,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +176,9 @@ fn print(ready: &Ready, log: &Path) {
             cell(&user.role, 18)
         );
     }
+    let Service { client_id, client_secret } = &ready.service;
+    println!("\nSample system (POST /api/auth/token; another secret at each start):\n");
+    println!("  client_id {client_id}\n  client_secret {client_secret}");
 }
 
 fn finish(

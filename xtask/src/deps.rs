@@ -7,7 +7,7 @@ use std::ops::BitOr;
 
 /// What a command is going to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Need(u8);
+pub struct Need(u16);
 
 impl Need {
     /// Build the page (wasm).
@@ -26,8 +26,10 @@ impl Need {
     pub const SERVICES: Need = Need(64);
     /// Run the scorer as on other processors.
     pub const PLATFORMS: Need = Need(128);
+    /// Make a Debian package.
+    pub const DEB: Need = Need(256);
     /// Everything.
-    pub const ALL: Need = Need(255);
+    pub const ALL: Need = Need(511);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -73,6 +75,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     (Need::CHECK, &["g++-aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
     (Need::TRAIN, &["python3-venv"]),
     (Need::SERVICES, &["postgresql", "prometheus", "redis-server", "util-linux"]),
+    (Need::DEB, &["binutils", "dpkg-dev"]),
     (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];
 

@@ -4,6 +4,7 @@
 mod api;
 mod bench;
 mod check;
+mod deb;
 mod demo;
 mod deps;
 mod desktop;
@@ -73,6 +74,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the Debian package of the server, in target/dist-deb.
+    Deb(deb::Options),
     /// Install what the other commands need, and do nothing else.
     Deps,
 }
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
         Command::Kill(options) => kill::run(&options),
         Command::Services { command } => services::run(&command),
         Command::Sim { arguments } => sim(&arguments),
+        Command::Deb(options) => deb::run(&options),
         Command::Deps => deps::ensure(deps::Need::ALL),
     };
     match done {

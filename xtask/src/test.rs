@@ -14,7 +14,9 @@ use std::process::{Command, ExitStatus, Stdio};
 /// # Errors
 /// When something does not build, or a test fails.
 pub fn run() -> Result<()> {
-    deps::ensure(Need::PAGE | Need::BUILD | Need::KEYS | Need::WINDOW | Need::SERVICES | Need::PLATFORMS)?;
+    deps::ensure(
+        Need::PAGE | Need::BUILD | Need::KEYS | Need::WINDOW | Need::SERVICES | Need::PLATFORMS | Need::DEB,
+    )?;
     page::build(page::Profile::Release)?;
     // With the tests, so that the programs that the end-to-end test drives are built with the very
     // features that `cargo test` wants, and nothing is compiled twice.

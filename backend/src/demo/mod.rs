@@ -10,12 +10,13 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::error::ServerError;
 use crate::http::Shared;
-use crate::identity::people::{NewUser, People};
 use crate::server::{self, Running};
 use crate::store::{NewSession, Opened};
 use crate::sync::{PushError, Pusher};
 use serde::Serialize;
-use vereda_domain::api::{DeviceInfo, MAX_PUSH_EVENTS, Push, Role, UserInfo};
+use vereda_domain::api::{
+    AddService, AddUser, DeviceInfo, IssuedSecret, MAX_PUSH_EVENTS, Person, Push, Role, Scope,
+};
 use vereda_domain::event::{Hash, Sealed};
 use vereda_domain::{BranchId, DeviceId};
 use vereda_scoring::Model;
@@ -37,6 +38,17 @@ pub struct Sample {
     pub metrics: String,
     /// The sample sign-ins.
     pub users: Vec<SampleUser>,
+    /// What the sample system signs in with: another secret at each start, for only its hash is kept.
+    pub service: SampleService,
+}
+
+/// What the sample system signs in with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SampleService {
+    /// Its name.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
 }
 
 /// One sample sign-in.
@@ -69,7 +81,7 @@ const fn user(
 }
 
 /// Who is there. The names are as invented as the clients'.
-const USERS: [SampleUser; 9] = [
+const USERS: [SampleUser; 8] = [
     user("oficial1", "demo-oficial1", Role::Officer, Some(NORTH), "Ana Ejemplo"),
     user("oficial2", "demo-oficial2", Role::Officer, Some(NORTH), "Benito Muestra"),
     user("gerente1", "demo-gerente1", Role::Manager, Some(NORTH), "Carmen Modelo"),
@@ -78,8 +90,10 @@ const USERS: [SampleUser; 9] = [
     user("gerente2", "demo-gerente2", Role::Manager, Some(SOUTH), "Fabián Boceto"),
     user("analista", "demo-analista", Role::Analyst, None, "Gloria Prueba"),
     user("admin", "demo-admin-1", Role::Admin, None, "Hugo Simulacro"),
-    user("servicio", "demo-servicio", Role::Service, None, "Sistema de ejemplo"),
 ];
+
+/// The sample system.
+const SERVICE: &str = "servicio";
 
 /// Opens the sample database, filling it if it is empty, and serves it.
 ///
@@ -98,10 +112,24 @@ pub async fn start(config: Config, clients: usize) -> Result<(Running, Sample), 
         fill(&app, clients).await?;
         std::fs::remove_file(&unfinished).map_err(failed)?;
     }
+    let service = secret(&app).await?;
     let running = server::serve(app)?;
-    let sample =
-        Sample { ready: true, api: running.api_url(), metrics: running.metrics_url(), users: USERS.to_vec() };
+    let (api, metrics) = (running.api_url(), running.metrics_url());
+    let sample = Sample { ready: true, api, metrics, users: USERS.to_vec(), service };
     Ok((running, sample))
+}
+
+/// A new secret for the sample system, in the place of those of before.
+async fn secret(app: &Shared) -> Result<SampleService, ServerError> {
+    let people = app.people();
+    let id = people.named(SERVICE).await?.id;
+    for account in people.services().await?.into_iter().filter(|account| account.id == id) {
+        for secret in account.secrets {
+            people.revoke_secret(id, secret.id).await?;
+        }
+    }
+    let IssuedSecret { client_id, client_secret, .. } = people.issue_secret(id).await?;
+    Ok(SampleService { client_id, client_secret })
 }
 
 /// Takes away what an interrupted start wrote: invented data, of which nothing is missed.
@@ -119,7 +147,7 @@ fn forget(config: &Config) -> Result<(), ServerError> {
 }
 
 async fn fill(app: &Shared, clients: usize) -> Result<(), ServerError> {
-    let people = People::new(app.store.clone(), app.passwords.clone());
+    let people = app.people();
     let north = people.add_branch(NORTH).await?.id;
     let south = people.add_branch(SOUTH).await?.id;
     let (manifest, _) = app.models.publish(SCORECARD.to_vec(), "Gloria Prueba").await?;
@@ -129,7 +157,7 @@ async fn fill(app: &Shared, clients: usize) -> Result<(), ServerError> {
     let mut managers = Vec::new();
     for sample in USERS {
         let branch = sample.branch.map(|name| if name == NORTH { north } else { south });
-        let new = NewUser {
+        let new = AddUser {
             username: sample.username.into(),
             name: sample.name.into(),
             password: sample.password.into(),
@@ -143,14 +171,21 @@ async fn fill(app: &Shared, clients: usize) -> Result<(), ServerError> {
             _ => {}
         }
     }
+    let service = AddService {
+        username: SERVICE.into(),
+        name: "Sistema de ejemplo".into(),
+        scopes: Scope::ALL.to_vec(),
+        branch: None,
+    };
+    people.add_service(service).await?;
     fill_portfolios(app, &model, &officers, &managers, clients).await
 }
 
 async fn fill_portfolios(
     app: &Shared,
     model: &Model,
-    officers: &[(UserInfo, BranchId)],
-    managers: &[(UserInfo, BranchId)],
+    officers: &[(Person, BranchId)],
+    managers: &[(Person, BranchId)],
     clients: usize,
 ) -> Result<(), ServerError> {
     let now = now_ms();
@@ -179,7 +214,7 @@ async fn fill_portfolios(
 }
 
 /// Gives a user the device that the sample events come from.
-async fn enrol(app: &Shared, user: &UserInfo) -> Result<DeviceId, ServerError> {
+async fn enrol(app: &Shared, user: &Person) -> Result<DeviceId, ServerError> {
     let id = DeviceId(uuid::Uuid::now_v7());
     let now = now_ms();
     let session = NewSession {

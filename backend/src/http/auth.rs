@@ -6,7 +6,7 @@ use super::client::Client;
 use super::problem::{ApiError, ApiResult};
 use super::{App, Shared};
 use crate::clock::now_ms;
-use crate::identity::tokens::Tokens;
+use crate::identity::tokens::{Grant, Tokens};
 use crate::store::{Ended, NewSession, Opened, Rotated, Rotation, UserRow};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -26,7 +26,7 @@ pub async fn sign_in(
     if let Some(device) = &request.device {
         check_device(device)?;
     }
-    let user = check_password(&app, &request, client.address).await?;
+    let user = check_password(&app, &request.username, &request.password, client.address).await?;
     let refresh_token = app.tokens.new_refresh()?;
     let now = now_ms();
     let device = request.device.as_ref().map(|device| device.id);
@@ -136,7 +136,7 @@ pub async fn sign_out(State(app): State<Shared>, Json(request): Json<Refresh>) -
 
 /// The public keys of access tokens.
 pub async fn jwks(State(app): State<Shared>) -> axum::Json<jsonwebtoken::jwk::JwkSet> {
-    axum::Json(app.tokens.public().clone())
+    axum::Json(app.tokens.public())
 }
 
 fn revoked() -> ApiError {
@@ -166,8 +166,13 @@ fn check_device(device: &DeviceInfo) -> ApiResult<()> {
 }
 
 /// The same work and the same answer whether the name exists or not.
-async fn check_password(app: &App, request: &SignIn, address: IpAddr) -> ApiResult<UserRow> {
-    let throttled = async || match app.throttle.wait_s(&request.username, address, now_ms()).await {
+pub async fn check_password(
+    app: &App,
+    username: &str,
+    password: &str,
+    address: IpAddr,
+) -> ApiResult<UserRow> {
+    let throttled = async || match app.throttle.wait_s(username, address, now_ms()).await {
         None => Ok(()),
         Some(seconds) => {
             app.metrics.sign_in_failure("too_many_requests");
@@ -179,12 +184,13 @@ async fn check_password(app: &App, request: &SignIn, address: IpAddr) -> ApiResu
     let turn = app.passwords.turn().await?;
     // Others may have guessed wrong while this one stood in line.
     throttled().await?;
-    let user = app.store.user_by_name(&request.username).await?;
-    let hash = user.as_ref().map(|user| user.password_hash.as_str());
-    let right = app.passwords.verify(&turn, &request.password, hash).await?;
+    let user = app.store.user_by_name(username).await?;
+    // A service has none: it is answered as if it did not exist.
+    let hash = user.as_ref().map(|user| user.password_hash.as_str()).filter(|hash| !hash.is_empty());
+    let right = app.passwords.verify(&turn, password, hash).await?;
     match user {
         Some(user) if right => {
-            app.throttle.right(&request.username, address).await;
+            app.throttle.right(username, address).await;
             if user.disabled {
                 app.metrics.sign_in_failure("user_disabled");
                 return Err(user_disabled());
@@ -192,7 +198,7 @@ async fn check_password(app: &App, request: &SignIn, address: IpAddr) -> ApiResu
             Ok(user)
         }
         _ => {
-            app.throttle.wrong(&request.username, address, now_ms()).await;
+            app.throttle.wrong(username, address, now_ms()).await;
             app.metrics.sign_in_failure("wrong_credentials");
             let detail = "The name or the password is wrong. Check both and try again.";
             Err(ApiError::new(ProblemCode::WrongCredentials, detail))
@@ -212,8 +218,10 @@ async fn session_of(
         Some(branch) if escrow.is_none() => app.store.colleagues(branch).await?,
         _ => Vec::new(),
     };
+    let (sub, role, scope) = (user.id, user.role, None);
+    let grant = Grant { sub, role, branch, device, escrow: escrow.is_some(), scope };
     Ok(Session {
-        access_token: app.tokens.issue(user.id, user.role, branch, device, escrow.is_some())?,
+        access_token: app.tokens.issue(grant)?,
         expires_in_s: app.tokens.access_s(),
         refresh_token,
         user: UserInfo {

@@ -63,10 +63,36 @@ impl<S: Send + Sync> FromRequest<S> for Piece {
     }
 }
 
-fn is_json(request: &Request) -> ApiResult<()> {
+/// A form, of which what is not asked for is not looked at.
+#[derive(Debug)]
+pub struct Form<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        if essence(&request) != FORM || request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(unsupported(&format!("Send a form, with Content-Type: {FORM}.")));
+        }
+        serde_urlencoded::from_bytes(&bytes(request).await?).map(Form).map_err(|error| {
+            // The reader's words name a field and a reason.
+            let detail = format!("The form cannot be read: {error}.");
+            ApiError::new(ProblemCode::BadRequest, detail).oauth("invalid_request")
+        })
+    }
+}
+
+/// The media type of a form.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The media type of a body, without what follows it.
+fn essence(request: &Request) -> String {
     let media = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let essence = media.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_json(request: &Request) -> ApiResult<()> {
+    if essence(request) != "application/json" {
         return Err(unsupported("Send JSON, with Content-Type: application/json."));
     }
     Ok(())

@@ -12,7 +12,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use vereda_domain::api::{ProblemCode, Role};
+use vereda_domain::api::{ProblemCode, Role, Scope};
 use vereda_domain::{BranchId, DeviceId, UserId};
 
 /// Somebody whose token was checked and who may call this route.
@@ -30,6 +30,8 @@ pub struct Caller {
     pub branch: Option<BranchId>,
     /// On which device, if any.
     pub device: Option<DeviceId>,
+    /// What a service may do: what its token says, as far as it still holds.
+    pub scopes: Vec<Scope>,
 }
 
 impl Caller {
@@ -85,7 +87,7 @@ pub struct Guard {
 
 /// Lets the right callers through.
 pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Rules { access, class, body_limit, takes } = guard.rules;
+    let Rules { access, scope, class, body_limit, takes } = guard.rules;
     let charge = Charge { app: guard.app.clone(), class, client: Client::of(request.extensions()) };
     request.extensions_mut().insert(BodyLimit(body_limit));
     request.extensions_mut().insert(takes);
@@ -98,17 +100,30 @@ pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: N
         Err(refusal) => return charge.before(None, async { refusal.into_response() }).await,
     };
     let account = Some(caller.user);
-    match access.who().iter().find(|(role, _)| *role == caller.role) {
-        Some((_, reach)) => {
+    let reach = access.who().iter().find(|(role, _)| *role == caller.role).map(|(_, reach)| reach);
+    let missing = scope.filter(|scope| caller.role == Role::Service && !caller.scopes.contains(scope));
+    match (reach, missing) {
+        (Some(reach), None) => {
             caller.reach = *reach;
             request.extensions_mut().insert(caller.clone());
             let mut response = charge.before(account, next.run(request)).await;
             response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
             response
         }
-        None => {
-            let detail = format!("This is not for the role `{}`.", caller.role.as_str());
-            let refusal = ApiError::new(ProblemCode::Forbidden, detail);
+        (reach, missing) => {
+            let refusal = match (reach, missing) {
+                // RFC 6750, section 3.1.
+                (Some(_), Some(scope)) => {
+                    let scope = scope.as_str();
+                    let detail = format!("This needs a token with the scope `{scope}`.");
+                    let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+                    ApiError::new(ProblemCode::Forbidden, detail).challenge(challenge)
+                }
+                _ => {
+                    let detail = format!("This is not for the role `{}`.", caller.role.as_str());
+                    ApiError::new(ProblemCode::Forbidden, detail)
+                }
+            };
             let mut response = charge.before(account, async { refusal.into_response() }).await;
             response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
             response
@@ -176,6 +191,8 @@ async fn identify(app: &Shared, headers: &axum::http::HeaderMap, escrow: bool) -
     if user.role != claims.role || user.branch.as_ref().map(|b| b.id) != claims.branch {
         return Err(unauthenticated().because("role or branch changed since the token was issued"));
     }
+    let mut scopes = claims.scope.and_then(|scope| Scope::read_list(&scope).ok()).unwrap_or_default();
+    scopes.retain(|scope| user.scopes.contains(scope));
     Ok(Caller {
         user: user.id,
         name: user.name,
@@ -184,13 +201,14 @@ async fn identify(app: &Shared, headers: &axum::http::HeaderMap, escrow: bool) -
         reach: Reach::Own,
         branch: claims.branch,
         device: claims.device,
+        scopes,
     })
 }
 
 fn unauthenticated() -> ApiError {
     ApiError::new(
         ProblemCode::Unauthenticated,
-        "Send a valid access token as `Authorization: Bearer ...`; get one from /api/auth/sign-in or /api/auth/refresh.",
+        "Send a valid access token as `Authorization: Bearer ...`; get one from /api/auth/sign-in, /api/auth/refresh or /api/auth/token.",
     )
 }
 

@@ -3,7 +3,6 @@
 use super::Shared;
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
-use crate::clock::now_ms;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -29,7 +28,7 @@ pub async fn revoke(
             return Err(ApiError::not_found());
         }
     }
-    app.store.revoke_device(id, now_ms()).await?;
+    app.people_by(&caller).revoke_device(id).await?;
     tracing::warn!(device = %id, by = %caller.user, "a device was revoked");
     Ok(StatusCode::NO_CONTENT)
 }

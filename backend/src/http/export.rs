@@ -11,8 +11,8 @@ use super::history::filter;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
 use super::rows::streamed;
-use crate::clock::parse_time;
-use crate::store::{HistoryFilter, HistoryRow, Store};
+use crate::clock::{now_ms, parse_time};
+use crate::store::{HistoryFilter, HistoryRow, Note, Store};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -27,7 +27,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use vereda_domain::api::{HistoryEntry, Source};
+use vereda_domain::api::{Deed, Doer, HistoryEntry, Source};
 use vereda_domain::record::Rescore;
 use vereda_scoring::FieldProblem;
 
@@ -103,6 +103,9 @@ pub async fn export(State(app): State<Shared>, caller: Caller, query: Query) -> 
     let filter = HistoryFilter { limit: PAGE, after: None, ..filter(&caller, &query)? };
     let is_csv = media.starts_with("text/csv");
     let permit = app.stream_permit()?;
+    // Before the first byte leaves.
+    let deed = Deed::HistoryExported { format: if is_csv { "csv" } else { "parquet" }.into() };
+    app.store.note(Note { by: Doer::User(caller.user), at: now_ms(), deed }).await?;
     let (pieces, outgoing) = mpsc::channel(2);
     let pages =
         Pages { runtime: tokio::runtime::Handle::current(), store: app.store.clone(), filter, more: true };

@@ -1,5 +1,6 @@
 //! The API over HTTP: the [table] of routes, and what surrounds every one of them.
 
+mod audit;
 mod auth;
 mod body;
 mod caller;
@@ -16,17 +17,20 @@ mod models;
 mod observe;
 mod openapi;
 mod outcomes;
+mod people;
 mod predict;
 pub mod problem;
 mod query;
 mod route;
 mod rows;
+mod services;
 mod status;
 mod sync;
 mod table;
 
 use crate::config::Config;
 use crate::identity::passwords::Passwords;
+use crate::identity::people::People;
 use crate::identity::throttle::Throttle;
 use crate::identity::tokens::Tokens;
 use crate::insight::Insight;
@@ -83,6 +87,11 @@ pub struct App {
 }
 
 impl App {
+    /// Sees to people, for whoever sits at the server.
+    pub fn people(&self) -> People {
+        People::new(self.store.clone(), self.passwords.clone())
+    }
+
     /// Room for one more batch or export.
     fn stream_permit(&self) -> problem::ApiResult<OwnedSemaphorePermit> {
         self.streams.clone().try_acquire_owned().map_err(|_| rows::too_many_streams())

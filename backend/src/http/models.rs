@@ -4,12 +4,12 @@ use super::Shared;
 use super::body::JsonBytes;
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
-use crate::models::PublishError;
+use crate::models::{PublishError, Publisher};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use vereda_domain::api::{ModelManifest, ProblemCode};
+use vereda_domain::api::{Doer, ModelManifest, ProblemCode};
 
 /// Every version, newest first.
 pub async fn list(State(app): State<Shared>) -> ApiResult<Json<Vec<ModelManifest>>> {
@@ -43,7 +43,8 @@ pub async fn publish(
     caller: Caller,
     JsonBytes(bytes): JsonBytes,
 ) -> ApiResult<(StatusCode, Json<ModelManifest>)> {
-    match app.models.publish(bytes, &caller.name).await {
+    let by = Publisher { name: caller.name, doer: Doer::User(caller.user) };
+    match app.models.publish(bytes, by).await {
         Ok((manifest, true)) => {
             tracing::info!(user = %caller.user, version = manifest.version, sha256 = manifest.sha256, "model published");
             Ok((StatusCode::CREATED, Json(manifest)))

@@ -21,7 +21,7 @@ use vereda_domain::api::Problem;
 const ABOUT: &str = "Credit scores, their history and their models. `x-roles` of an operation says which roles may \
     call it and how far each reaches: `any` (nothing there belongs to a branch), `own` (what the caller or the \
     caller's device did), `branch` (the caller's), `home` (the caller's branch if there is one, else all) or `all`. \
-    With `x-escrow`, so may users who were disabled and devices that were revoked while their token holds. Every \
+    A service's token must have the scope that `x-scope` names. With `x-escrow`, so may users who were disabled and devices that were revoked while their token holds. Every \
     answer has an `X-Request-Id`; every refusal is a problem document (RFC 9457).";
 
 macro_rules! by_hand {
@@ -79,10 +79,10 @@ pub fn document(config: &Config) -> Value {
     // An alias of a number, which has no name of its own.
     schemas.remove("i64");
     schemas.insert(MILLIS.into(), millis());
-    let scheme = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("JWT")
-        .description(Some("An access token from `/api/auth/sign-in` or `/api/auth/refresh`."));
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
+        "An access token from `/api/auth/sign-in` or `/api/auth/refresh`, or \
+            for systems from `/api/auth/token`.",
+    ));
     let mut components =
         ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(scheme.build()));
     for (name, schema) in schemas {

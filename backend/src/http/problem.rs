@@ -4,6 +4,7 @@
 //! a refusal by a handler, by the router, by a timeout or after a panic all look the same. What
 //! went wrong inside goes to the log, never to the caller.
 
+use super::body::one_of;
 use crate::error::{ServerError, StoreError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -26,6 +27,10 @@ struct Refusal {
     fields: Vec<FieldError>,
     resume: Option<ChainHead>,
     retry_after_s: Option<u64>,
+    /// What `WWW-Authenticate` says.
+    challenge: Option<String>,
+    /// What RFC 6749 calls it.
+    oauth: Option<&'static str>,
     /// For the log alone.
     cause: Option<String>,
 }
@@ -43,6 +48,8 @@ impl ApiError {
             fields: Vec::new(),
             resume: None,
             retry_after_s: None,
+            challenge: None,
+            oauth: None,
             cause: None,
         }))
     }
@@ -62,6 +69,18 @@ impl ApiError {
     /// When to try again.
     pub fn retry_after(mut self, seconds: u64) -> ApiError {
         self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// How to ask, for `WWW-Authenticate`; without it, a 401 asks for a bearer token.
+    pub fn challenge(mut self, challenge: impl Into<String>) -> ApiError {
+        self.0.challenge = Some(challenge.into());
+        self
+    }
+
+    /// What RFC 6749 calls this refusal, for those who ask for a token.
+    pub fn oauth(mut self, error: &'static str) -> ApiError {
+        self.0.oauth = Some(error);
         self
     }
 
@@ -147,6 +166,7 @@ impl ApiError {
             fields: refusal.fields,
             resume: refusal.resume,
             retry_after_s: refusal.retry_after_s,
+            error: refusal.oauth.map(str::to_owned),
         };
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (refusal.status, body).into_response();
@@ -155,8 +175,9 @@ impl ApiError {
         if let Some(seconds) = refusal.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if refusal.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let bearer = (refusal.status == StatusCode::UNAUTHORIZED).then(|| "Bearer".to_owned());
+        if let Some(Ok(challenge)) = refusal.challenge.or(bearer).map(HeaderValue::try_from) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }
@@ -202,6 +223,16 @@ impl From<ServerError> for ApiError {
     fn from(error: ServerError) -> Self {
         match error {
             ServerError::Store(error) => error.into(),
+            ServerError::People(why) => ApiError::new(ProblemCode::Conflict, sentence(&why)),
+            ServerError::Field { field, allowed } => {
+                let detail = format!("`{field}` must be {allowed}.");
+                let error = FieldError { field: field.into(), problem: one_of(&[&allowed]) };
+                ApiError::new(ProblemCode::InvalidInput, detail).fields(vec![error])
+            }
+            ServerError::NoSuch(_) => ApiError::not_found(),
+            error @ ServerError::SetupToken => {
+                ApiError::new(ProblemCode::WrongCredentials, sentence(&error.to_string()))
+            }
             ServerError::Model { version, missing } => {
                 let detail = format!(
                     "Model version {version} cannot be used by this version of the server. An analyst has to \
@@ -212,6 +243,12 @@ impl From<ServerError> for ApiError {
             error => ApiError::internal(error),
         }
     }
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).chain(['.']).collect()).unwrap_or_default()
 }
 
 fn status_of(code: ProblemCode) -> StatusCode {

@@ -1,6 +1,7 @@
 //! A route: its method, path, handler, who may call it and how far they reach, what it takes and what
 //! it answers. The router, the guard and the description of the API are all made from this.
 
+use super::body::FORM;
 use super::query::{Param, Takes};
 use super::rows::NDJSON;
 use super::{Shared, problem::PROBLEM_JSON};
@@ -19,7 +20,7 @@ use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, OneOfBuilder, SchemaFor
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{PartialSchema, ToSchema};
-use vereda_domain::api::{Problem, Role};
+use vereda_domain::api::{Problem, Role, Scope};
 
 /// The name of the security scheme.
 pub const BEARER: &str = "bearer";
@@ -75,6 +76,7 @@ pub struct Route {
     method: HttpMethod,
     path: &'static str,
     access: Access,
+    scope: Option<Scope>,
     class: RouteClass,
     body_limit: usize,
     params: Vec<Param>,
@@ -91,6 +93,8 @@ pub struct Route {
 pub struct Rules {
     /// Who may call.
     pub access: Access,
+    /// What a service's token must be good for.
+    pub scope: Option<Scope>,
     /// What kind of work it is.
     pub class: RouteClass,
     /// The largest body, in bytes.
@@ -113,6 +117,7 @@ impl Route {
             method,
             path,
             access,
+            scope: None,
             class,
             body_limit: 0,
             params,
@@ -146,6 +151,12 @@ impl Route {
     /// What kind of work it is, where its method does not say.
     pub fn class(mut self, class: RouteClass) -> Route {
         self.class = class;
+        self
+    }
+
+    /// What a service's token must be good for.
+    pub fn scope(mut self, scope: Scope) -> Route {
+        self.scope = Some(scope);
         self
     }
 
@@ -184,6 +195,15 @@ impl Route {
         self.body.content.insert(JSON.into(), Content::new(Some(schema)));
         self.body_limit = limit;
         self.refuses.extend([400, 413, 415, 422]);
+        self
+    }
+
+    /// A body that is a form, of so many bytes at most.
+    pub fn takes_form<T: ToSchema>(mut self, limit: usize) -> Route {
+        let schema = self.schema::<T>();
+        self.body.content.insert(FORM.into(), Content::new(Some(schema)));
+        self.body_limit = limit;
+        self.refuses.extend([400, 413, 415]);
         self
     }
 
@@ -283,7 +303,13 @@ impl Route {
         (
             self.path,
             self.handler,
-            Rules { access: self.access, class: self.class, body_limit: self.body_limit, takes },
+            Rules {
+                access: self.access,
+                scope: self.scope,
+                class: self.class,
+                body_limit: self.body_limit,
+                takes,
+            },
         )
     }
 
@@ -309,7 +335,11 @@ impl Route {
         for status in refuses {
             operation = operation.response(status.to_string(), Ref::from_response_name(status.to_string()));
         }
-        operation = operation.extensions(Some(self.access.extensions(self.class, self.body_limit)));
+        let mut extensions = self.access.extensions(self.class, self.body_limit);
+        if let Some(scope) = self.scope {
+            extensions.merge(ExtensionsBuilder::new().add("x-scope", scope.as_str()).build());
+        }
+        operation = operation.extensions(Some(extensions));
         (self.path, self.method, operation.build(), self.schemas)
     }
 }

@@ -4,8 +4,8 @@
 
 use super::route::Reach::{All, Any, Branch, Home, Own};
 use super::route::{Access, Route, Who};
-use super::{auth, devices, export, files, history, insight, models, outcomes, predict, query, status, sync};
-use super::{docs, openapi};
+use super::{audit, auth, devices, docs, export, files, history, insight, models, openapi, outcomes};
+use super::{people, predict, query, services, status, sync};
 use crate::config::Config;
 use crate::rates::RouteClass;
 use query::{Form, Param};
@@ -28,6 +28,10 @@ const READERS: Who = &[
     (Role::Admin, All),
     (Role::Service, Own),
 ];
+/// Who sees to people, branches and systems.
+const ADMIN: Who = &[(Role::Admin, Any)];
+/// Whoever has a password.
+const PEOPLE: Who = &[(Role::Officer, Any), (Role::Manager, Any), (Role::Analyst, Any), (Role::Admin, Any)];
 /// Who sees to devices.
 const OVERSIGHT: Who = &[(Role::Manager, Branch), (Role::Admin, All)];
 /// Who asks for scores.
@@ -51,6 +55,7 @@ const SHA256: Param =
     Param::new("sha256", Form::Hash, "SHA-256 of the file, as the client's record names it.");
 const VERSION: Param = Param::new("version", Form::Number { min: 0, max: u32::MAX }, "A model's version.");
 const ID: Param = Param::new("id", Form::Uuid, "Its id.");
+const SECRET: Param = Param::new("secret", Form::Uuid, "The secret's id.");
 const FILE: Param = Param::new("file", Form::OneOf(docs::FILES), "A file of the page.");
 
 const PREDICT_NDJSON: &str = concat!(
@@ -120,6 +125,102 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .about("sign_out", "End a session", "The answer is the same whether there was one.")
             .takes::<Refresh>(small)
             .gives_nothing(204, "There is no such session any more."),
+        Route::post("/api/auth/token", Public, services::token)
+            .class(RouteClass::SignIn)
+            .about(
+                "token",
+                "A system's name and secret for an access token",
+                "The client credentials grant of OAuth 2.0 (RFC 6749). Name and secret may also come as `Authorization: \
+                 Basic`. Refusals say in `error` what that page calls them.",
+            )
+            .takes_form::<TokenRequest>(small)
+            .gives::<IssuedToken>(200, "A token.")
+            .refuses(&[401]),
+        Route::post("/api/auth/password", Roles(PEOPLE), people::change_password)
+            .class(RouteClass::SignIn)
+            .about("change_password", "Another password for oneself", "All of one's sessions end.")
+            .takes::<ChangePassword>(small)
+            .gives_nothing(204, "It holds from now on.")
+            .refuses(&[409]),
+        Route::post("/api/setup", Public, people::set_up)
+            .class(RouteClass::SignIn)
+            .about(
+                "set_up",
+                "Make the first administrator",
+                "With a token that works once, from `vereda-server setup-token`. Nobody else is there yet.",
+            )
+            .takes::<SetUp>(small)
+            .gives::<Person>(201, "The administrator, who signs in now.")
+            .refuses(&[401, 409]),
+        Route::get("/api/users", Roles(ADMIN), people::list)
+            .about("users", "Everybody, by user name", "Services are at `/api/services`.")
+            .lists::<Person>("The people."),
+        Route::post("/api/users", Roles(ADMIN), people::add)
+            .about("add_user", "Add somebody", "")
+            .takes::<AddUser>(small)
+            .gives::<Person>(201, "They can sign in.")
+            .refuses(&[409]),
+        Route::post("/api/users/{id}", Roles(ADMIN), people::change)
+            .about(
+                "change_user",
+                "Disable, enable or rename somebody, or set their password",
+                "Also a service, which has no password. Role and branch stay: what somebody captured belongs there. \
+                 The last administrator is not disabled.",
+            )
+            .at(ID)
+            .takes::<UserChange>(small)
+            .gives::<Person>(200, "As they are now.")
+            .refuses(&[409]),
+        Route::get("/api/branches", Roles(ADMIN), people::branches)
+            .about("branches", "Every branch, by name", "")
+            .lists::<BranchInfo>("The branches."),
+        Route::post("/api/branches", Roles(ADMIN), people::add_branch)
+            .about("add_branch", "Add a branch", "")
+            .takes::<NamedBranch>(small)
+            .gives::<BranchInfo>(201, "It is there.")
+            .refuses(&[409]),
+        Route::post("/api/branches/{id}", Roles(ADMIN), people::rename_branch)
+            .about("rename_branch", "Give a branch another name", "")
+            .at(ID)
+            .takes::<NamedBranch>(small)
+            .gives::<BranchInfo>(200, "As it is now.")
+            .refuses(&[409]),
+        Route::get("/api/services", Roles(ADMIN), services::list)
+            .about("services", "Every other system, by user name", "")
+            .lists::<ServiceAccount>("The systems."),
+        Route::post("/api/services", Roles(ADMIN), services::add)
+            .about("add_service", "Add another system", "It gets tokens with a secret.")
+            .takes::<AddService>(small)
+            .gives::<ServiceAccount>(201, "It is there.")
+            .refuses(&[409]),
+        Route::post("/api/services/{id}/scopes", Roles(ADMIN), services::grant)
+            .about("grant_scopes", "Say what a system may do", "It holds at once, for tokens of before, too.")
+            .at(ID)
+            .takes::<GrantScopes>(small)
+            .gives::<ServiceAccount>(200, "As it is now."),
+        Route::post("/api/services/{id}/secrets", Roles(ADMIN), services::issue)
+            .about(
+                "issue_secret",
+                "Make a secret for a system",
+                "It is shown this once. Two hold at a time, so that one can follow the other without a gap.",
+            )
+            .at(ID)
+            .gives::<IssuedSecret>(201, "The secret.")
+            .refuses(&[409]),
+        Route::post("/api/services/{id}/secrets/{secret}/revoke", Roles(ADMIN), services::revoke)
+            .about("revoke_secret", "End a secret", "Tokens that were made with it hold until they end.")
+            .at(ID)
+            .at(SECRET)
+            .gives_nothing(204, "It holds no more."),
+        Route::get("/api/audit", Roles(ADMIN), audit::list)
+            .class(RouteClass::Read)
+            .about(
+                "audit",
+                "Who did what, oldest first",
+                "Each entry names the SHA-256 of the one before, of its bytes as they stand here.",
+            )
+            .query(audit::PAGES)
+            .gives::<AuditPage>(200, "Some of it."),
         Route::get("/api/sync/head", Escrow(DEVICES), sync::head)
             .class(RouteClass::Sync)
             .about("sync_head", "The end of the device's chain", "")
@@ -246,6 +347,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
                 "By the newest model. It is in the history before it is answered. `features` are the answers that the \
                  model asks for: `schema.features` of its bundle.",
             )
+            .scope(Scope::Predict)
             .takes::<Predict>(small)
             .gives::<Prediction>(200, "The score.")
             .refuses(&[404]),
@@ -257,6 +359,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
                 "Any number of rows, each at most 64 KiB, answered in order as soon as each is stored. A CSV's header \
                  names the features and perhaps `client_ref`. A stream without `done` broke off.",
             )
+            .scope(Scope::Predict)
             .takes_rows::<Predict>(PREDICT_NDJSON, PREDICT_CSV)
             .streams::<PredictedRow, RowsDone>("A line for each row, and `done` at the end.")
             .refuses(&[404]),
@@ -266,6 +369,7 @@ pub fn routes(config: &Config) -> Vec<Route> {
                 "Report what came of scores",
                 "One as JSON, or any number of rows. The first outcome of a score and horizon is kept.",
             )
+            .scope(Scope::OutcomesWrite)
             .takes::<ObservedOutcome>(small)
             .takes_rows::<ObservedOutcome>(OUTCOME_NDJSON, OUTCOME_CSV)
             .gives::<OutcomeTaken>(200, "What was done; for rows a line for each, and `done` at the end.")
@@ -273,18 +377,21 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .refuses(&[409]),
         Route::get("/api/history", Roles(READERS), history::list)
             .about("history", "Scores, a page at a time", "")
+            .scope(Scope::HistoryRead)
             .query(history::FILTERS)
             .query(history::PAGES)
             .gives::<HistoryPage>(200, "A page.")
             .refuses(&[404]),
         Route::get("/api/history/export", Roles(READERS), export::export)
             .about("export_history", "All scores that a search finds", "A broken export ends without its last chunk.")
+            .scope(Scope::HistoryRead)
             .query(history::FILTERS)
             .needs(&[export::FORMAT])
             .gives_text(&["text/csv", export::PARQUET], "The scores.")
             .refuses(&[404]),
         Route::get("/api/history/{id}", Roles(READERS), history::one)
             .about("history_entry", "One score", "")
+            .scope(Scope::HistoryRead)
             .at(ID)
             .gives::<HistoryEntry>(200, "The score."),
     ]

@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::error::ServerError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use vereda_domain::Millis;
 
 /// What precedes the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410, section 7).
 const PKCS8_ED25519: [u8; 16] =
@@ -20,33 +21,95 @@ pub fn random<const N: usize>() -> Result<[u8; N], ServerError> {
     Ok(bytes)
 }
 
-/// The signing keys as PKCS #8, oldest first: all of them verify, the last one signs. To rotate, put
-/// a newer file into the folder and restart; take the old one away once its tokens have ended.
+/// A key that signs access tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    /// From when on it signs; before, it is only made known.
+    pub from: Millis,
+    /// Ed25519, as PKCS #8.
+    pub pkcs8: [u8; 48],
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+/// For how long a key still verifies after another one took its place: longer than any token lives.
+const KEEP_MS: Millis = 3_600_000;
+
+/// The signing keys, oldest first: all of them verify, and the last one whose time has come signs. The first
+/// one is made here.
 ///
 /// # Errors
 /// [`ServerError::File`], [`ServerError::Key`], [`ServerError::Random`].
-pub fn signing_keys(data_dir: &Path) -> Result<Vec<[u8; 48]>, ServerError> {
+pub fn signing_keys(data_dir: &Path) -> Result<Vec<SigningKey>, ServerError> {
     let folder = data_dir.join("keys");
     make_folder(&folder)?;
-    let mut files = Vec::new();
-    let reading = |source| ServerError::File { doing: "list the keys in", path: folder.clone(), source };
-    for entry in std::fs::read_dir(&folder).map_err(reading)? {
-        let path = entry.map_err(reading)?.path();
-        if path.extension().is_some_and(|e| e == "ed25519") {
-            files.push(path);
+    if key_files(&folder)?.is_empty() {
+        write_key(&folder, now_ms())?;
+    }
+    known_keys(data_dir)
+}
+
+/// The signing keys that are there, oldest first; perhaps none.
+///
+/// # Errors
+/// [`ServerError::File`], [`ServerError::Key`].
+pub fn known_keys(data_dir: &Path) -> Result<Vec<SigningKey>, ServerError> {
+    let read =
+        |(from, path): &(Millis, PathBuf)| read_secret(path).map(|pkcs8| SigningKey { from: *from, pkcs8 });
+    key_files(&data_dir.join("keys"))?.iter().map(read).collect()
+}
+
+/// Makes the key that signs from this time on, and takes away those that nothing is verified with any more; how
+/// many.
+///
+/// # Errors
+/// [`ServerError::File`], [`ServerError::Random`].
+pub fn rotate(data_dir: &Path, from: Millis) -> Result<usize, ServerError> {
+    let folder = data_dir.join("keys");
+    make_folder(&folder)?;
+    let files = key_files(&folder)?;
+    write_key(&folder, from)?;
+    let mut taken = 0;
+    for (old, next) in files.iter().zip(files.iter().skip(1)) {
+        if next.0.saturating_add(KEEP_MS) < now_ms() {
+            let path = old.1.clone();
+            std::fs::remove_file(&path).map_err(|source| ServerError::File {
+                doing: "take away the old key",
+                path,
+                source,
+            })?;
+            taken += 1;
         }
     }
-    if files.is_empty() {
-        let mut key = [0; 48];
-        key[..16].copy_from_slice(&PKCS8_ED25519);
-        key[16..].copy_from_slice(&random::<32>()?);
-        // Zero-padded so that names sort by age.
-        let path = folder.join(format!("{:016}.ed25519", now_ms()));
-        write_secret(&path, &key)?;
-        files.push(path);
+    Ok(taken)
+}
+
+/// The files of signing keys with when each begins to sign, by name.
+fn key_files(folder: &Path) -> Result<Vec<(Millis, PathBuf)>, ServerError> {
+    let reading = |source| ServerError::File { doing: "list the keys in", path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(reading)? {
+        let path = entry.map_err(reading)?.path();
+        if path.extension().is_some_and(|e| e == "ed25519") {
+            // One that somebody named otherwise signs at once, if it is the last.
+            let named = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            files.push((named.unwrap_or(0), path));
+        }
     }
-    files.sort();
-    files.iter().map(read_secret).collect()
+    files.sort_by(|a, b| a.1.cmp(&b.1));
+    Ok(files)
+}
+
+fn write_key(folder: &Path, from: Millis) -> Result<(), ServerError> {
+    let mut key = [0; 48];
+    key[..16].copy_from_slice(&PKCS8_ED25519);
+    key[16..].copy_from_slice(&random::<32>()?);
+    // Zero-padded so that names sort by age.
+    write_secret(&folder.join(format!("{from:016}.ed25519")), &key)
 }
 
 /// The secret that refresh tokens are derived with.
@@ -124,6 +187,21 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn keys_that_nothing_is_verified_with_any_more_are_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = now_ms();
+        let times = |dir: &Path| signing_keys(dir).unwrap().iter().map(|key| key.from).collect::<Vec<_>>();
+        let (oldest, old) = (now - 3 * KEEP_MS, now - 2 * KEEP_MS);
+        for from in [oldest, old] {
+            assert_eq!(rotate(dir.path(), from).unwrap(), 0);
+        }
+        // The oldest was followed long ago; the other one still signs.
+        assert_eq!(rotate(dir.path(), now + 1000).unwrap(), 1);
+        assert_eq!(times(dir.path()), [old, now + 1000]);
+        assert_eq!(rotate(dir.path(), now + 2000).unwrap(), 0);
     }
 
     #[test]

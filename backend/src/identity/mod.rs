@@ -3,5 +3,6 @@
 pub mod keys;
 pub mod passwords;
 pub mod people;
+pub mod services;
 pub mod throttle;
 pub mod tokens;

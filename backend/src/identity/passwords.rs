@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 
 /// The shortest password accepted when a user is added, in characters.
 pub const MIN_CHARS: usize = 10;
-/// The longest, so that hashing stays bounded.
-pub const MAX_BYTES: usize = 256;
+/// The longest, in characters, so that hashing stays bounded.
+pub const MAX_CHARS: usize = 256;
 
 /// Hashes and verifies, a few at a time: each takes 19 MiB.
 #[derive(Debug, Clone)]
@@ -60,12 +60,10 @@ impl Passwords {
     /// A PHC string for a new password.
     ///
     /// # Errors
-    /// [`ServerError::People`] for one that is too short or too long.
+    /// [`ServerError::Field`] for one that is too short or too long.
     pub async fn hash(&self, password: &str) -> Result<String, ServerError> {
-        if password.chars().count() < MIN_CHARS || password.len() > MAX_BYTES {
-            return Err(ServerError::People(format!(
-                "the password must have at least {MIN_CHARS} characters and at most {MAX_BYTES} bytes"
-            )));
+        if !(MIN_CHARS..=MAX_CHARS).contains(&password.chars().count()) {
+            return Err(ServerError::field("password", format!("{MIN_CHARS} to {MAX_CHARS} characters")));
         }
         let password = password.to_owned();
         let cost = self.cost;
@@ -93,7 +91,8 @@ impl Passwords {
     ) -> Result<bool, ServerError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.dummy).to_owned();
-        let password: String = if password.len() > MAX_BYTES { String::new() } else { password.to_owned() };
+        let bounded = password.chars().count() <= MAX_CHARS;
+        let password: String = if bounded { password.to_owned() } else { String::new() };
         let same = tokio::task::spawn_blocking(move || {
             match Argon2::default().verify_password(password.as_bytes(), hash.as_str()) {
                 Ok(()) => Ok(true),

@@ -3,16 +3,17 @@
 use crate::clock::now_ms;
 use crate::config::Tokens as Settings;
 use crate::error::ServerError;
-use crate::identity::keys::random;
+use crate::identity::keys::{SigningKey, random};
 use aws_lc_rs::hmac;
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use uuid::Uuid;
 use vereda_domain::api::Role;
 use vereda_domain::event::Hash;
-use vereda_domain::{BranchId, DeviceId, UserId};
+use vereda_domain::{BranchId, DeviceId, Millis, UserId};
 
 /// The `typ` of an access token (RFC 9068), so that no other kind of JWT passes for one.
 const TYPE: &str = "at+jwt";
@@ -38,6 +39,9 @@ pub struct Claims {
     /// Whether it only delivers what was captured: access has ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub escrow: bool,
+    /// What a service may do with it, as names with spaces between (RFC 9068).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     /// Names this token.
     pub jti: Uuid,
     /// Not before, in seconds since 1970.
@@ -48,51 +52,105 @@ pub struct Claims {
     pub iat: u64,
 }
 
+/// What a new token is to say of somebody: see [`Claims`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The user.
+    pub sub: UserId,
+    /// What they may do.
+    pub role: Role,
+    /// Where, if anywhere.
+    pub branch: Option<BranchId>,
+    /// On which device, if any.
+    pub device: Option<DeviceId>,
+    /// Whether it only delivers what was captured.
+    pub escrow: bool,
+    /// What a service may do with it.
+    pub scope: Option<String>,
+}
+
 /// Signs and verifies.
 pub struct Tokens {
     settings: Settings,
-    kid: String,
-    signing: EncodingKey,
-    /// By key id: the only place where a verifying key can come from.
-    verifying: HashMap<String, DecodingKey>,
-    public: JwkSet,
+    ring: RwLock<Arc<Ring>>,
     refresh: hmac::Key,
 }
 
-impl std::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("kid", &self.kid).finish_non_exhaustive()
-    }
+/// The keys of one moment.
+struct Ring {
+    keys: Vec<SigningKey>,
+    /// Those keys with their ids, in that order.
+    signing: Vec<(Millis, String, EncodingKey)>,
+    /// By key id: the only place where a verifying key can come from.
+    verifying: HashMap<String, DecodingKey>,
+    public: JwkSet,
 }
 
-impl Tokens {
-    /// With these signing keys in PKCS #8, of which the last one signs.
-    ///
-    /// # Errors
-    /// [`ServerError::Crypto`] when there is none, or one is not an Ed25519 key.
-    pub fn new(settings: Settings, keys: &[[u8; 48]], refresh: [u8; 32]) -> Result<Tokens, ServerError> {
-        let mut verifying = HashMap::new();
-        let mut public = JwkSet::default();
-        let mut last = None;
-        for key in keys {
-            let signing = EncodingKey::from_ed_der(key);
-            let mut jwk = Jwk::from_encoding_key(&signing, Algorithm::EdDSA).map_err(|e| crypto(&e))?;
+impl Ring {
+    fn new(keys: Vec<SigningKey>) -> Result<Ring, ServerError> {
+        let (mut signing, mut verifying, mut public) = (Vec::new(), HashMap::new(), JwkSet::default());
+        for SigningKey { from, pkcs8 } in &keys {
+            let key = EncodingKey::from_ed_der(pkcs8);
+            let mut jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA).map_err(|e| crypto(&e))?;
             let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|e| crypto(&e))?;
             jwk.common.key_id = Some(kid.clone());
             jwk.common.public_key_use = Some(PublicKeyUse::Signature);
             jwk.common.key_algorithm = Some(KeyAlgorithm::EdDSA);
             verifying.insert(kid.clone(), DecodingKey::from_jwk(&jwk).map_err(|e| crypto(&e))?);
             public.keys.push(jwk);
-            last = Some((kid, signing));
+            signing.push((*from, kid, key));
         }
-        let (kid, signing) = last.ok_or_else(|| crypto(&"there is no signing key"))?;
-        let refresh = hmac::Key::new(hmac::HMAC_SHA256, &refresh);
-        Ok(Tokens { settings, kid, signing, verifying, public, refresh })
+        if signing.is_empty() {
+            return Err(crypto(&"there is no signing key"));
+        }
+        Ok(Ring { keys, signing, verifying, public })
     }
 
-    /// The public keys, for `/.well-known/jwks.json`.
-    pub fn public(&self) -> &JwkSet {
-        &self.public
+    /// The last key whose time has come; before that of any, the first one.
+    fn signs(&self, now: Millis) -> Option<(&str, &EncodingKey)> {
+        let current = self.signing.iter().rev().find(|(from, _, _)| *from <= now);
+        current.or(self.signing.first()).map(|(_, kid, key)| (kid.as_str(), key))
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("keys", &self.ring().keys).finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    /// With these signing keys, oldest first.
+    ///
+    /// # Errors
+    /// [`ServerError::Crypto`] when there is none, or one is not an Ed25519 key.
+    pub fn new(settings: Settings, keys: Vec<SigningKey>, refresh: [u8; 32]) -> Result<Tokens, ServerError> {
+        let ring = RwLock::new(Arc::new(Ring::new(keys)?));
+        let refresh = hmac::Key::new(hmac::HMAC_SHA256, &refresh);
+        Ok(Tokens { settings, ring, refresh })
+    }
+
+    /// Goes on with these keys; whether they are others than before.
+    ///
+    /// # Errors
+    /// As [`Tokens::new`]; those of before then stay.
+    pub fn renew(&self, keys: Vec<SigningKey>) -> Result<bool, ServerError> {
+        if self.ring().keys == keys {
+            return Ok(false);
+        }
+        let ring = Arc::new(Ring::new(keys)?);
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(true)
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The public keys, for `/.well-known/jwks.json`: of those that will sign, too, so that whoever keeps them
+    /// for a while knows a key before it signs.
+    pub fn public(&self) -> JwkSet {
+        self.ring().public.clone()
     }
 
     /// Life of an access token in seconds.
@@ -104,15 +162,10 @@ impl Tokens {
     ///
     /// # Errors
     /// [`ServerError::Crypto`].
-    pub fn issue(
-        &self,
-        sub: UserId,
-        role: Role,
-        branch: Option<BranchId>,
-        device: Option<DeviceId>,
-        escrow: bool,
-    ) -> Result<String, ServerError> {
-        let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
+    pub fn issue(&self, grant: Grant) -> Result<String, ServerError> {
+        let Grant { sub, role, branch, device, escrow, scope } = grant;
+        let now_ms = now_ms();
+        let now = u64::try_from(now_ms / 1000).unwrap_or(0);
         let claims = Claims {
             iss: self.settings.issuer.clone(),
             aud: self.settings.audience.clone(),
@@ -121,6 +174,7 @@ impl Tokens {
             branch,
             device,
             escrow,
+            scope,
             jti: Uuid::new_v4(),
             nbf: now,
             exp: now + self.settings.access_s,
@@ -128,8 +182,10 @@ impl Tokens {
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
-        header.kid = Some(self.kid.clone());
-        jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|e| crypto(&e))
+        let ring = self.ring();
+        let (kid, key) = ring.signs(now_ms).ok_or_else(|| crypto(&"there is no signing key"))?;
+        header.kid = Some(kid.to_owned());
+        jsonwebtoken::encode(&header, &claims, key).map_err(|e| crypto(&e))
     }
 
     /// What a token says, if every part of it holds.
@@ -141,7 +197,8 @@ impl Tokens {
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
             return Err("not an access token signed with EdDSA".into());
         }
-        let key = header.kid.as_deref().and_then(|kid| self.verifying.get(kid)).ok_or("unknown key id")?;
+        let ring = self.ring();
+        let key = header.kid.as_deref().and_then(|kid| ring.verifying.get(kid)).ok_or("unknown key id")?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.audience]);

@@ -5,8 +5,7 @@ use crate::error::StoreError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use vereda_domain::api::Role;
-use vereda_domain::api::{EventOutcome, Quarantined};
+use vereda_domain::api::{EventOutcome, Quarantined, Role, Scope};
 use vereda_domain::event::Hash;
 use vereda_domain::record::{Rank, RecordKey};
 use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis, UserId};
@@ -14,6 +13,11 @@ use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis, UserId};
 /// A role from its name.
 pub fn role_of(text: &str) -> Result<Role> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|e| StoreError::corrupt("role", e))
+}
+
+/// Scopes from their names.
+pub fn scopes_of(text: &str) -> Result<Vec<Scope>> {
+    Scope::read_list(text).map_err(|unknown| StoreError::corrupt("scope", unknown))
 }
 
 /// A rank's name.

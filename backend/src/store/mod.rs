@@ -4,6 +4,7 @@
 //! score should be is decided above them, so a second database has only storage to get right. The
 //! suite in `tests/store_contract.rs` says what an implementation must hold.
 
+mod audit;
 mod codec;
 mod files;
 pub mod insight;
@@ -11,6 +12,7 @@ pub mod postgres;
 mod rotation;
 pub mod sqlite;
 
+pub use audit::*;
 pub use files::*;
 pub use insight::*;
 
@@ -20,19 +22,21 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use vereda_domain::api::{
-    BranchInfo, Change, Colleague, Device, DeviceInfo, EventOutcome, HistoryEntry, ModelManifest,
-    Quarantined, Role,
+    BranchInfo, Change, Colleague, Deed, Device, DeviceInfo, Doer, EventOutcome, HistoryEntry, ModelManifest,
+    Quarantined, Role, Scope, Secret,
 };
 use vereda_domain::event::{ChainHead, Hash};
 use vereda_domain::record::{ClientRecord, Rank, Record, RecordKey};
-use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, UserId};
+use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, SecretId, UserId};
 use vereda_scoring::bundle::Group;
 
 /// What a store's methods give.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// All that the server keeps.
-pub trait Store: PeopleStore + SyncStore + FileStore + ModelStore + HistoryStore + InsightStore {
+pub trait Store:
+    AuditStore + PeopleStore + SyncStore + FileStore + ModelStore + HistoryStore + InsightStore
+{
     /// How busy the ways to the database are.
     fn saturation(&self) -> Saturation;
 }
@@ -61,8 +65,10 @@ pub struct UserRow {
     pub role: Role,
     /// Where, if anywhere.
     pub branch: Option<BranchInfo>,
-    /// A PHC string.
+    /// A PHC string; empty for services, which have secrets.
     pub password_hash: String,
+    /// What a service may do; nobody else has any.
+    pub scopes: Vec<Scope>,
     /// Whether they may not sign in any more.
     pub disabled: bool,
 }
@@ -72,6 +78,9 @@ impl std::fmt::Debug for UserRow {
         f.debug_struct("UserRow").field("id", &self.id).field("role", &self.role).finish_non_exhaustive()
     }
 }
+
+/// An hour.
+const HOUR_MS: Millis = 3_600_000;
 
 /// A user name as it is compared: trimmed, lower case.
 pub fn user_key(username: &str) -> String {
@@ -84,6 +93,76 @@ pub enum Added {
     /// It is there now.
     Added,
     /// Another one has that name.
+    NameTaken,
+}
+
+/// What is to become of a user.
+#[derive(Clone, PartialEq, Eq)]
+pub enum UserEdit {
+    /// They cannot sign in any more. What they captured is still taken in.
+    Disable,
+    /// They can again.
+    Enable,
+    /// People call them this.
+    Rename(String),
+    /// They have another password, as a PHC string, and their sessions end.
+    SetPassword(String),
+    /// A service may do this.
+    Grant(Vec<Scope>),
+}
+
+impl UserEdit {
+    /// Whether it is so already.
+    fn holds_of(&self, user: &UserRow) -> bool {
+        match self {
+            UserEdit::Disable => user.disabled,
+            UserEdit::Enable => !user.disabled,
+            UserEdit::Rename(name) => *name == user.name,
+            // The same password under another salt is another hash; sessions end all the same.
+            UserEdit::SetPassword(_) => false,
+            UserEdit::Grant(scopes) => *scopes == user.scopes,
+        }
+    }
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is made.
+    Done,
+    /// It was so before; nothing is noted.
+    Already,
+    /// There is nothing to change.
+    Missing,
+    /// Another one has that name.
+    NameTaken,
+    /// Nobody could see to people any more.
+    LastAdmin,
+    /// There are [`vereda_domain::api::MAX_SECRETS`] already.
+    TooMany,
+}
+
+/// A secret of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewSecret {
+    /// Names it.
+    pub id: SecretId,
+    /// Whose.
+    pub user: UserId,
+    /// SHA-256 of it.
+    pub hash: Hash,
+}
+
+/// What became of a setup token that was presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetUpWith {
+    /// There is an administrator now, and no setup token any more.
+    Done,
+    /// It is none, or too old.
+    Unknown,
+    /// There is an administrator already.
+    Administered,
+    /// Somebody has that name.
     NameTaken,
 }
 
@@ -106,6 +185,15 @@ pub struct NewSession {
     pub now: Millis,
     /// When the refresh token ends, unused.
     pub expires: Millis,
+}
+
+impl NewSession {
+    /// What is noted of it.
+    pub(crate) fn note(&self) -> Note {
+        let device = self.device.as_ref().map(|device| device.id);
+        let deed = Deed::SignedIn { user: self.user, device, follows: self.follows };
+        Note { by: Doer::User(self.user), at: self.now, deed }
+    }
 }
 
 /// Why a user or a device has no access any more, but to deliver what was captured.
@@ -170,15 +258,20 @@ pub enum Rotated {
     Unknown,
 }
 
-/// Branches, users, devices and sessions.
+/// Branches, users, devices, sessions and secrets. Where a method takes a [`Note`], it is written if the
+/// change is made, in the same transaction, and its time is the time of the change.
 #[async_trait]
 pub trait PeopleStore: Send + Sync {
     /// Adds a branch.
-    async fn add_branch(&self, branch: BranchInfo) -> Result<Added>;
+    async fn add_branch(&self, branch: BranchInfo, note: Note) -> Result<Added>;
+    /// Gives a branch another name.
+    async fn rename_branch(&self, branch: BranchInfo, note: Note) -> Result<Changed>;
     /// Every branch, by name.
     async fn branches(&self) -> Result<Vec<BranchInfo>>;
     /// Adds a user; their branch must exist.
-    async fn add_user(&self, user: UserRow, now: Millis) -> Result<Added>;
+    async fn add_user(&self, user: UserRow, note: Note) -> Result<Added>;
+    /// Changes a user. The last administrator who can sign in is not disabled.
+    async fn change_user(&self, id: UserId, edit: UserEdit, note: Note) -> Result<Changed>;
     /// By [`user_key`].
     async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>>;
     /// By id.
@@ -191,10 +284,20 @@ pub trait PeopleStore: Send + Sync {
     async fn devices(&self, branch: Option<BranchId>) -> Result<Vec<Device>>;
     /// One device.
     async fn device(&self, id: DeviceId) -> Result<Option<Device>>;
-    /// Revokes a device; `false` if there is no such device. The first time stays.
-    async fn revoke_device(&self, id: DeviceId, now: Millis) -> Result<bool>;
-    /// Disables a user; `false` if there is no such user. What they captured is still taken in.
-    async fn disable_user(&self, username: &str, now: Millis) -> Result<bool>;
+    /// Revokes a device. The first time stays.
+    async fn revoke_device(&self, id: DeviceId, note: Note) -> Result<Changed>;
+    /// Adds a secret of a service that has fewer than it may.
+    async fn add_secret(&self, secret: NewSecret, note: Note) -> Result<Changed>;
+    /// Ends a secret of this service.
+    async fn revoke_secret(&self, user: UserId, secret: SecretId, note: Note) -> Result<Changed>;
+    /// The secrets that hold, with whose they are, oldest first.
+    async fn secrets(&self) -> Result<Vec<(UserId, Secret)>>;
+    /// Whose secret has this hash, if it holds. Takes note of its use, to the hour.
+    async fn user_by_secret(&self, hash: Hash, now: Millis) -> Result<Option<UserRow>>;
+    /// Adds a setup token, with its end, unless there is an administrator.
+    async fn add_setup_token(&self, hash: Hash, expires: Millis, note: Note) -> Result<Changed>;
+    /// Adds the first administrator for a setup token, which is used up with it.
+    async fn set_up(&self, hash: Hash, user: UserRow, note: Note) -> Result<SetUpWith>;
     /// Whose device this is; `None` when it never enrolled.
     async fn device_owner(&self, device: DeviceId) -> Result<Option<UserId>>;
     /// Opens a session and enrols its device.
@@ -439,6 +542,16 @@ pub struct NewModel {
     pub manifest: ModelManifest,
     /// Exactly as published.
     pub bytes: Vec<u8>,
+    /// Who publishes it.
+    pub by: Doer,
+}
+
+impl NewModel {
+    /// What is noted of it.
+    pub(crate) fn note(&self) -> Note {
+        let ModelManifest { id, version, sha256, published_at, .. } = self.manifest.clone();
+        Note { by: self.by, at: published_at, deed: Deed::ModelPublished { model: id, version, sha256 } }
+    }
 }
 
 /// Whether a bundle was published.

@@ -1,7 +1,7 @@
 //! What becomes of a refresh token that is presented: the rules, the same over every database. A
 //! store looks the rows up, asks here, and writes what is answered, all in one transaction.
 
-use super::{Ended, Rotated, Rotation, UserRow};
+use super::{Deed, Doer, Ended, Note, Rotated, Rotation, UserRow};
 use uuid::Uuid;
 use vereda_domain::event::Hash;
 use vereda_domain::{DeviceId, Millis, UserId};
@@ -30,8 +30,8 @@ pub(super) struct Token {
 pub(super) enum Step {
     /// Nothing.
     Answer(Rotated),
-    /// That the family is revoked.
-    Revoke(Rotated),
+    /// That the family is revoked, and why.
+    Revoke(Rotated, Note),
     /// That the token is used, and its successor, which ends at this time.
     Exchange(Millis, Rotated),
 }
@@ -56,7 +56,10 @@ pub(super) fn decide(token: &Token, user: UserRow, successor_unused: bool, rotat
         return if lost {
             Step::Answer(Rotated::Exchanged { user, device, again: true, escrow })
         } else {
-            Step::Revoke(Rotated::Reused { user: user.id })
+            // Nobody knows whose hand it was; the token was theirs.
+            let deed = Deed::RefreshReused { user: user.id, device };
+            let note = Note { by: Doer::User(user.id), at: rotation.now, deed };
+            Step::Revoke(Rotated::Reused { user: user.id }, note)
         };
     }
     if token.expires <= rotation.now {

@@ -46,12 +46,15 @@ pub fn read(push: Push) -> Result<Vec<Incoming>, PushError> {
     let mut incoming = Vec::with_capacity(push.events.len());
     for (index, raw) in push.events.into_iter().enumerate() {
         let text = String::from(Box::<str>::from(raw));
-        let header: Header =
-            serde_json::from_str(&text).map_err(|e| PushError::Unreadable { index, why: e.to_string() })?;
+        let event = body(&text);
+        let header = match &event {
+            Ok(event) => event.header(),
+            Err(_) => serde_json::from_str(&text)
+                .map_err(|e| PushError::Unreadable { index, why: e.to_string() })?,
+        };
         if header.seq == 0 {
             return Err(PushError::Unreadable { index, why: "seq counts from 1".into() });
         }
-        let event = body(&text);
         incoming.push(Incoming { hash: Hash::of(text.as_bytes()), header, event, text });
     }
     Ok(incoming)

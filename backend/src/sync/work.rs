@@ -189,8 +189,9 @@ impl<'a> Work<'a> {
             let moved = Reassigned { client: folded.id, from: before, to: folded.officer };
             self.reassigned.push(moved);
         }
-        self.records.insert(key, folded);
-        self.changed.retain(|changed| *changed != key);
+        if self.records.insert(key, folded).is_some() {
+            self.changed.retain(|changed| *changed != key);
+        }
         self.changed.push(key);
         Ok(Ok(is_new.then_some(key)))
     }
@@ -278,12 +279,12 @@ impl<'a> Work<'a> {
     }
 
     /// All that is to be written.
-    pub fn finish(self) -> Done {
-        let mut rows = Vec::with_capacity(self.changed.len());
+    pub fn finish(mut self) -> Done {
+        let mut whose = Vec::with_capacity(self.changed.len());
         let mut history = Vec::new();
         for key in &self.changed {
             let Some(record) = self.records.get(key) else { continue };
-            let (owner, client) = match record {
+            whose.push(match record {
                 Record::Client(client) => (client.officer, client.id),
                 Record::Assessment(assessed) => {
                     let client = assessed.assessment.client;
@@ -291,9 +292,12 @@ impl<'a> Work<'a> {
                     history.push((assessed.at, history_entry(assessed, suggestion)));
                     (self.owner_of(client).unwrap_or(assessed.officer), client)
                 }
-            };
-            rows.push(RecordRow { record: record.clone(), owner, client });
+            });
         }
+        // No key is in the list twice.
+        let changed = self.changed.iter().filter_map(|key| self.records.remove(key));
+        let rows = changed.zip(whose).map(|(record, (owner, client))| RecordRow { record, owner, client });
+        let rows = rows.collect();
         Done {
             events: self.events,
             settled: self.settled,

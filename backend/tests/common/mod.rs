@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 use uuid::Uuid;
 use vereda_domain::api::{
-    BranchInfo, Change, DeviceInfo, EventOutcome, HistoryPage, Problem, ProblemCode, Pulled, Pushed,
-    QuarantineReason, Role, Session, SignIn, UserInfo,
+    AddService, AddUser, BranchInfo, Change, DeviceInfo, EventOutcome, HistoryPage, IssuedToken, Person,
+    Problem, ProblemCode, Pulled, Pushed, QuarantineReason, Role, Scope, Session, SignIn,
 };
 use vereda_domain::client::{ClientField, ClientFields, Consent};
 use vereda_domain::event::{
@@ -23,10 +23,9 @@ use vereda_domain::event::{
 };
 use vereda_domain::hlc::{Clock, Hlc};
 use vereda_domain::record::{Record, RecordKey};
-use vereda_domain::{AssessmentId, ClientId, Decision, DeviceId, Millis};
+use vereda_domain::{AssessmentId, ClientId, Decision, DeviceId, Millis, UserId};
 use vereda_scoring::{Inputs, Model};
 use vereda_server::clock::now_ms;
-use vereda_server::identity::people::NewUser;
 use vereda_server::{Config, Running};
 
 pub const SCORECARD: &[u8] = include_bytes!("../../../models/bundles/reference-scorecard-1.json");
@@ -42,7 +41,8 @@ pub struct Server {
     pub http: Client,
     pub north: BranchInfo,
     pub south: BranchInfo,
-    pub users: BTreeMap<&'static str, UserInfo>,
+    pub users: BTreeMap<&'static str, Person>,
+    pub services: BTreeMap<String, UserId>,
     pub config: Config,
     // Last, so that the folder goes after the server.
     dir: TempDir,
@@ -67,12 +67,7 @@ impl Server {
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> Server {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            metrics_listen: "127.0.0.1:0".parse().unwrap(),
-            data_dir: dir.path().join("data"),
-            ..Config::default()
-        };
+        let mut config = on_free_ports(&dir);
         match std::env::var("VEREDA_TEST_STORE").as_deref() {
             Ok("postgres") => config.database.url = postgres::fresh().await,
             Ok("replicas") => {
@@ -96,19 +91,20 @@ impl Server {
         let people = running.people();
         let north = people.add_branch("Norte").await.unwrap();
         let south = people.add_branch("Sur").await.unwrap();
-        let mut users = BTreeMap::new();
+        let (mut users, mut services) = (BTreeMap::new(), BTreeMap::new());
         for (username, role, branch) in USERS {
             let branch = branch.map(|name| if name == "Norte" { north.id } else { south.id });
-            let new = NewUser {
-                username: username.into(),
-                name: format!("Persona {username}"),
-                password: PASSWORD.into(),
-                role,
-                branch,
-            };
+            let name = format!("Persona {username}");
+            if role == Role::Service {
+                let (username, scopes) = (username.to_owned(), Scope::ALL.to_vec());
+                let new = AddService { username: username.clone(), name, scopes, branch };
+                services.insert(username, people.add_service(new).await.unwrap().id);
+                continue;
+            }
+            let new = AddUser { username: username.into(), name, password: PASSWORD.into(), role, branch };
             users.insert(username, people.add_user(new).await.unwrap());
         }
-        Server { running, replica, http, north, south, users, config, dir }
+        Server { running, replica, http, north, south, users, services, config, dir }
     }
 
     /// With the scorecard published.
@@ -129,7 +125,19 @@ impl Server {
         Caller { server: self, token: None }
     }
 
+    /// Somebody who signed in, a person with [`PASSWORD`], a system with a secret.
     pub async fn caller(&self, username: &str) -> Caller<'_> {
+        if let Some(service) = self.services.get(username) {
+            let people = self.running.people();
+            let issued = people.issue_secret(*service).await.unwrap();
+            let form = [("client_id", username), ("client_secret", &issued.client_secret)];
+            let response = self.token(&form).await;
+            assert_eq!(response.status(), 200);
+            let token: IssuedToken = response.json().await.unwrap();
+            // Any number of them may be made, one after the other.
+            people.revoke_secret(*service, issued.id).await.unwrap();
+            return Caller { server: self, token: Some(token.access_token) };
+        }
         let session = self.session(username, None).await;
         Caller { server: self, token: Some(session.access_token) }
     }
@@ -144,6 +152,13 @@ impl Server {
         let device = device.map(|id| DeviceInfo { id, name: "prueba".into(), platform: "linux".into() });
         let body = SignIn { username: username.into(), password: password.into(), device };
         self.http.post(self.url("/api/auth/sign-in")).json(&body).send().await.unwrap()
+    }
+
+    /// Asks for a token as another system does.
+    pub async fn token(&self, form: &[(&str, &str)]) -> Response {
+        let mut form = form.to_vec();
+        form.push(("grant_type", "client_credentials"));
+        self.http.post(self.url("/api/auth/token")).form(&form).send().await.unwrap()
     }
 
     pub async fn refresh(&self, token: &str) -> Response {
@@ -180,6 +195,12 @@ impl Server {
             cursor: 0,
         }
     }
+}
+
+/// The settings of a server on this machine alone, which keeps what it has in this folder.
+pub fn on_free_ports(dir: &TempDir) -> Config {
+    let free = "127.0.0.1:0".parse().unwrap();
+    Config { listen: free, metrics_listen: free, data_dir: dir.path().join("data"), ..Config::default() }
 }
 
 /// The Redis that `VEREDA_TEST_REDIS` names.

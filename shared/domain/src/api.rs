@@ -31,10 +31,12 @@
 //! | GET `/api/history?...` | [`HistoryQuery`] | [`HistoryPage`] |
 //! | GET `/api/history/{id}` | | [`HistoryEntry`] |
 //!
-//! Every refusal is a [`Problem`] (RFC 9457).
+//! Those of administrators are in [`admin`]. Every refusal is a [`Problem`] (RFC 9457).
 
+mod admin;
 mod insight;
 
+pub use admin::*;
 pub use insight::*;
 
 use crate::event::{ChainHead, Hash};
@@ -597,6 +599,9 @@ pub struct Problem {
     /// When to try again, for [`ProblemCode::TooManyRequests`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
+    /// What RFC 6749 (section 5.2) calls it, where a token is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Why a request is refused. A code that this version does not know reads as

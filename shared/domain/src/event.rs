@@ -85,6 +85,14 @@ pub struct Event {
     pub body: EventBody,
 }
 
+impl Event {
+    /// What every version writes of it.
+    pub fn header(&self) -> Header {
+        let Event { device, seq, prev, hlc, at, actor, branch, body: _ } = *self;
+        Header { device, seq, prev, hlc, at, actor, branch }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -37,6 +37,8 @@ ids! {
     ClientId;
     /// One score of one client, with what led to it.
     AssessmentId;
+    /// A secret of another system; never the secret itself.
+    SecretId;
     /// An interview that has not been scored yet; never leaves the device.
     DraftId;
 }

@@ -27,7 +27,7 @@ pub mod record;
 #[cfg(feature = "schema")]
 pub mod schema;
 
-pub use ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, UserId};
+pub use ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, SecretId, UserId};
 pub use vereda_scoring::bundle::Decision;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.

@@ -14,6 +14,11 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+/// How what is usual begins.
+const STATE: &str = r#"{"change":"state","record":"#;
+const CLIENT: &str = r#"{"kind":"client","#;
+const ASSESSMENT: &str = r#"{"kind":"assessment","#;
+
 #[derive(Deserialize)]
 struct Outer<'a> {
     #[serde(borrow)]
@@ -35,6 +40,13 @@ impl Change {
     /// # Errors
     /// As `serde_json::from_str`.
     pub fn read(text: &str) -> serde_json::Result<(Change, Option<&str>)> {
+        // As a server writes it. Whatever else there is would not be read as the one record.
+        let usual = text.strip_prefix(STATE).and_then(|rest| rest.strip_suffix('}'));
+        if let Some(text) = usual
+            && let Some(record) = Record::read_usual(text)
+        {
+            return Ok((Change::State { record }, Some(text)));
+        }
         let outer: Outer<'_> = serde_json::from_str(text)?;
         match (&*outer.change, outer.record, outer.key) {
             ("state", Some(record), _) => {
@@ -52,10 +64,24 @@ impl Record {
     /// # Errors
     /// As `serde_json::from_str`.
     pub fn read(text: &str) -> serde_json::Result<Record> {
+        if let Some(record) = Record::read_usual(text) {
+            return Ok(record);
+        }
         match &*serde_json::from_str::<Kind<'_>>(text)?.kind {
             "client" => serde_json::from_str::<ClientRecord>(text).map(Record::Client),
             "assessment" => serde_json::from_str::<AssessmentRecord>(text).map(Record::Assessment),
             _ => Err(serde_json::Error::custom("a record of an unknown kind")),
+        }
+    }
+
+    /// Reads a record whose kind comes first, as it is written, without looking for it in all of the text.
+    fn read_usual(text: &str) -> Option<Record> {
+        if text.starts_with(CLIENT) {
+            serde_json::from_str::<ClientRecord>(text).map(Record::Client).ok()
+        } else if text.starts_with(ASSESSMENT) {
+            serde_json::from_str::<AssessmentRecord>(text).map(Record::Assessment).ok()
+        } else {
+            None
         }
     }
 
@@ -95,7 +121,7 @@ impl<T: FromStr<Err: Display>> Visitor<'_> for Parse<T> {
 mod tests {
     use super::*;
 
-    const CLIENT: &str = r#"{"kind":"client","id":"00000000-0000-0000-0000-00000000004d",
+    const ANA: &str = r#"{"kind":"client","id":"00000000-0000-0000-0000-00000000004d",
         "branch":"00000000-0000-0000-0000-000000000001","officer":"00000000-0000-0000-0000-000000000002",
         "since":"0001790000000000.00000.00000000-0000-0000-0000-000000000003","captured_at":1790000000000,
         "fields":{"name":{"0001790000000000.00000.00000000-0000-0000-0000-000000000003":{"value":"Ana \"la\" R\u00edos",
@@ -103,10 +129,18 @@ mod tests {
 
     #[test]
     fn the_fast_way_reads_what_serde_reads() {
-        let state = format!(r#"{{"record":{CLIENT},"change":"state"}}"#);
-        let (change, text) = Change::read(&state).unwrap();
-        assert_eq!(text, Some(CLIENT));
-        assert_eq!(change, serde_json::from_str::<Change>(&state).unwrap());
+        let last = ANA.replacen(r#""kind":"client","#, "", 1).replace(r#""later":1"#, r#""kind":"client""#);
+        for record in [ANA, last.as_str()] {
+            for state in [
+                format!(r#"{{"change":"state","record":{record}}}"#),
+                format!(r#"{{"change":"state","record":{record},"later":[{{}}]}}"#),
+                format!(r#"{{"record":{record},"change":"state"}}"#),
+            ] {
+                let (change, text) = Change::read(&state).unwrap();
+                assert_eq!(text, Some(record));
+                assert_eq!(change, serde_json::from_str::<Change>(&state).unwrap());
+            }
+        }
         let purge =
             r#"{"change":"purge","key":{"kind":"client","id":"00000000-0000-0000-0000-00000000004d"}}"#;
         assert_eq!(Change::read(purge).unwrap().0, serde_json::from_str::<Change>(purge).unwrap());
@@ -115,6 +149,9 @@ mod tests {
             r#"{"change":"state"}"#,
             r#"{"change":"state","record":{"kind":"guarantee","id":"x"}}"#,
             r#"{"change":"state","record":{"kind":"client","id":"x"}}"#,
+            &format!(r#"{{"change":"state","record":{ANA}"#),
+            &format!(r#"{{"change":"state","record":{ANA},}}"#),
+            &format!(r#"{{"change":"state","record":{ANA}}}}}"#),
             "{}",
             "[",
         ] {

@@ -3,7 +3,7 @@
 use crate::api::{RowError, RowResult};
 use crate::event::Hash;
 use crate::hlc::Hlc;
-use crate::ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, UserId};
+use crate::ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, SecretId, UserId};
 use crate::record::{Register, Write};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{
@@ -45,13 +45,37 @@ schemas! {
     BranchId: uuid("A branch of the institution.");
     ClientId: uuid("A client.");
     AssessmentId: uuid("One score of one client.");
+    SecretId: uuid("A secret of another system; never the secret itself.");
     DraftId: uuid("An interview that has not been scored yet.");
     Hash: text().pattern(Some("^[0-9a-fA-F]{64}$")).description(Some("SHA-256, hexadecimal."));
     Hlc: text()
         .pattern(Some(r"^[0-9]{16}\.[0-9]{5}\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"))
         .description(Some("A point in causal order: wall time in milliseconds, counter, device."));
     EventText: event();
+    Username: text()
+        .min_length(Some(1))
+        .max_length(Some(64))
+        .pattern(Some(r"^[\w.@-]+$"))
+        .description(Some("1 to 64 letters, digits or `.`, `-`, `_`, `@`; capitals make no difference."));
+    GivenName: text()
+        .min_length(Some(1))
+        .max_length(Some(120))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"))
+        .description(Some("1 to 120 characters, not all of them blank, none of them control characters."));
+    NewPassword: text()
+        .min_length(Some(10))
+        .max_length(Some(256))
+        .description(Some("10 to 256 characters."));
 }
+
+/// What somebody, or another system, signs in with.
+pub struct Username;
+
+/// What people call somebody or something.
+pub struct GivenName;
+
+/// A password that is to hold from now on.
+pub struct NewPassword;
 
 /// An event as a device sends it: its header, which must be readable, and a body of any kind, for what
 /// this version does not know is stored all the same.

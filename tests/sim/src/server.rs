@@ -4,9 +4,8 @@ use crate::network::{Address, lock};
 use anyhow::{Context as _, Result};
 use std::net::SocketAddr;
 use vereda_domain::BranchId;
-use vereda_domain::api::Role;
+use vereda_domain::api::{AddUser, Role};
 use vereda_server::identity::passwords::PasswordCost;
-use vereda_server::identity::people::NewUser;
 use vereda_server::{Config, Running};
 
 /// Everybody's password.
@@ -46,7 +45,7 @@ impl Server {
         let people = running.people();
         let branch = people.add_branch("Norte").await?.id;
         for (username, role) in PEOPLE.iter().copied().chain([("intruso", Role::Officer)]) {
-            let user = NewUser {
+            let user = AddUser {
                 username: username.into(),
                 name: format!("{username} de Prueba"),
                 password: PASSWORD.into(),

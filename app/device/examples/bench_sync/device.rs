@@ -157,10 +157,10 @@ pub fn memory(pid: &str, line: &str) -> Result<u64, Failure> {
     Ok(kib / 1024)
 }
 
-/// What this process has used of the processors, in seconds: on a machine that others use too, the
+/// What a process has used of the processors, in seconds: on a machine that others use too, the
 /// time that passed says less.
-pub fn cpu() -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
+pub fn cpu(pid: &str) -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |n: usize| fields.get(n).and_then(|text| text.parse::<f64>().ok()).ok_or("no such field");
     Ok((ticks(11)? + ticks(12)?) / 100.0)

@@ -1,16 +1,20 @@
 //! How fast and how flat store and sync are: `cargo xtask bench sync` runs it, docs/BENCHMARKS-SYNC.md
 //! holds what it prints. A real server process, this process as the device, the loopback.
 //!
-//! Arguments: the server's program, a working folder, how many clients, how many events in the end.
+//! Arguments: the server's program, a working folder, how many clients, how many events in the end; then,
+//! for one part alone, `pull` or `push`. A folder that was filled before is used again. With
+//! `BENCH_SYNC_PERF` naming a folder, `perf` puts the profiles of both processes there.
 
 mod crowd;
 mod device;
 mod link;
+mod part;
 mod people;
 mod seed;
 mod server;
 
 use device::Device;
+use part::Part;
 use people::Applicants;
 use server::Server;
 use std::path::PathBuf;
@@ -52,9 +56,10 @@ impl Table {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [program, work, clients, events] = arguments.as_slice() else {
+    let [program, work, clients, events, only @ ..] = arguments.as_slice() else {
         return Err("the server's program, a folder, the number of clients and of events".into());
     };
+    let only = only.first().map(String::as_str);
     let (clients, events): (u32, u64) = (clients.parse()?, events.parse()?);
     let work = PathBuf::from(work);
     let data = work.join(format!("server-{clients}"));
@@ -62,20 +67,37 @@ async fn main() -> Result<(), Failure> {
         return seed::fill(&data, clients, CROWD).await;
     }
     std::fs::create_dir_all(&work)?;
-    // In a process of its own: this one's memory is measured.
-    let begun = Instant::now();
-    let seeding = std::process::Command::new(std::env::current_exe()?)
-        .args(&arguments)
-        .env("BENCH_SYNC_SEED", "1")
-        .status()?;
-    if !seeding.success() {
-        return Err("the server's data could not be made".into());
+    let filled = data.join("filled");
+    if !filled.exists() {
+        // In a process of its own: this one's memory is measured.
+        let begun = Instant::now();
+        let seeding = std::process::Command::new(std::env::current_exe()?)
+            .args(&arguments)
+            .env("BENCH_SYNC_SEED", "1")
+            .status()?;
+        if !seeding.success() {
+            return Err("the server's data could not be made".into());
+        }
+        std::fs::write(&filled, "")?;
+        eprintln!("server filled in {:.1} s", begun.elapsed().as_secs_f64());
     }
-    eprintln!("server filled in {:.1} s", begun.elapsed().as_secs_f64());
 
     let table = Table::new();
     let mut server = Server::start(program.into(), &data).await?;
     let mut ana = first_pull(&table, &server, clients).await?;
+    match only {
+        None => {}
+        Some("pull") => return server.stop().await,
+        Some("push") => {
+            for seed in 2..5 {
+                let (_, part) = offline(&mut ana, &mut server, seed).await?;
+                table.row(&format!("{OFFLINE} offline assessments pushed"), &part.to_string(), "2 s");
+                ana.synced().await?;
+            }
+            return server.stop().await;
+        }
+        Some(other) => return Err(format!("there is no part {other}").into()),
+    }
     let small = measured(&mut ana, &mut server, &table, 2).await?;
     if events > OFFLINE as u64 {
         grow(&ana, events, &table).await?;
@@ -97,18 +119,13 @@ async fn main() -> Result<(), Failure> {
 async fn first_pull(table: &Table, server: &Server, clients: u32) -> Result<Device, Failure> {
     let device = Device::enrolled(&server.url(), "ana").await?;
     device::forget_peak();
-    let busy = device::cpu()?;
-    let begun = Instant::now();
+    let part = Part::begin("pull", server)?;
     device.synced().await?;
-    let took = begun.elapsed();
+    let part = part.end()?;
     let peak = device::memory("self", "VmHWM")?;
     table.row(
         &format!("first pull of {clients} clients with their last assessment"),
-        &format!(
-            "{:.1} s ({:.1} s of this process's CPU), at most {peak} MB resident",
-            took.as_secs_f64(),
-            device::cpu()? - busy
-        ),
+        &format!("{part}, at most {peak} MB resident"),
         "10 s, 150 MB",
     );
     Ok(device)
@@ -117,6 +134,8 @@ async fn first_pull(table: &Table, server: &Server, clients: u32) -> Result<Devi
 /// What is measured of a device that holds events of its own.
 struct Measured {
     pushed: Duration,
+    /// The push, with the pull that ends its run.
+    part: part::Spent,
     pulled: Duration,
     again: Duration,
     idle: Vec<Duration>,
@@ -131,7 +150,7 @@ async fn measured(
     table: &Table,
     seed: u64,
 ) -> Result<Measured, Failure> {
-    let (pushed, _) = offline(device, server, seed).await?;
+    let (pushed, part) = offline(device, server, seed).await?;
     device.synced().await?;
 
     // The same officer's second device: what it adds, the first one pulls.
@@ -155,7 +174,7 @@ async fn measured(
     let save = device.times(2000, async |n| device.save(draft, n).await).await?;
     device.discard(draft).await?;
     let search = device.times(1000, async |n| device.search(n).await).await?;
-    let measured = Measured { pushed, pulled, again, idle, save, search };
+    let measured = Measured { pushed, part, pulled, again, idle, save, search };
     measured.print(table, &device.size().await?);
     Ok(measured)
 }
@@ -172,7 +191,11 @@ impl Measured {
         let offline = OFFLINE as f64 / self.pushed.as_secs_f64();
         table.row(
             &format!("{OFFLINE} offline assessments pushed, in the end {size}"),
-            &format!("{:.2} s, {offline:.0} events/s", self.pushed.as_secs_f64()),
+            &format!(
+                "{:.2} s, {offline:.0} events/s; the whole run {}",
+                self.pushed.as_secs_f64(),
+                self.part
+            ),
             "2 s, 5,000 events/s",
         );
         let seconds = |what: &str, took: Duration| {
@@ -207,12 +230,12 @@ impl Measured {
     }
 }
 
-/// Captures without a network and pushes: until everything is acknowledged, and until all is done.
+/// Captures without a network and pushes: until everything is acknowledged, and what the run took.
 async fn offline(
     device: &mut Device,
     server: &mut Server,
     seed: u64,
-) -> Result<(Duration, Duration), Failure> {
+) -> Result<(Duration, part::Spent), Failure> {
     let clients = device.clients(200).await?;
     server.stop().await?;
     let mut applicants = Applicants::new(seed)?;
@@ -223,7 +246,11 @@ async fn offline(
         device.app.capture_many(bodies).await?;
     }
     server.go_on().await?;
-    device.delivered().await
+    let part = Part::begin("push", server)?;
+    let (acknowledged, _) = device.delivered().await?;
+    let spent = part.end()?;
+    eprintln!("acknowledged after {:.2} s", acknowledged.as_secs_f64());
+    Ok((acknowledged, spent))
 }
 
 /// More events about the same clients, edits and assessments, all of them delivered.

@@ -4,13 +4,13 @@ use crate::people::{Applicants, PASSWORD, Random};
 use crate::{Failure, bundle};
 use std::path::Path;
 use uuid::Uuid;
-use vereda_domain::api::{DeviceInfo, EventOutcome, MAX_PUSH_EVENTS, Push, Role};
+use vereda_domain::api::{AddUser, DeviceInfo, EventOutcome, MAX_PUSH_EVENTS, Push, Role};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, Consent};
 use vereda_domain::event::{ChainHead, Event, EventBody, Hash, Sealed};
 use vereda_domain::hlc::Clock;
 use vereda_domain::{BranchId, ClientId, DeviceId, UserId};
 use vereda_server::clock::now_ms;
-use vereda_server::identity::people::{NewUser, People};
+use vereda_server::identity::people::People;
 use vereda_server::identity::tokens::Tokens;
 use vereda_server::store::NewSession;
 use vereda_server::sync::Pusher;
@@ -36,7 +36,7 @@ pub async fn fill(folder: &Path, clients: u32, crowd_size: u32) -> Result<(), Fa
     let branch = people.add_branch("Norte").await?.id;
     let mut users = Vec::new();
     for username in ["ana", "luis", "crowd"] {
-        let user = NewUser {
+        let user = AddUser {
             username: username.into(),
             name: username.to_uppercase(),
             password: PASSWORD.into(),
@@ -81,6 +81,8 @@ pub async fn fill(folder: &Path, clients: u32, crowd_size: u32) -> Result<(), Fa
             }
         }
     }
+    // What came in over a year was counted over that year.
+    while app.insight.catch_up().await? > 0 {}
     Ok(())
 }
 

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
+/// Any number of requests.
+const RATES: &str = "[rates.account]\nread = 0\nwrite = 0\nscore = 0\nsync = 0\n[rates.address]\npublic = 0\n\
+    sign_in = 0\nsession = 0\nread = 0\nwrite = 0\nscore = 0\nsync = 0\n";
+
 /// See the module.
 pub struct Server {
     program: PathBuf,
@@ -25,8 +29,12 @@ impl Server {
 
     /// Starts it again, at the same address.
     pub async fn go_on(&mut self) -> Result<(), Failure> {
+        // A crowd is one user here, and one address.
+        let rates = self.data.join("bench.toml");
+        std::fs::write(&rates, RATES)?;
         let child = Command::new(&self.program)
-            .arg("serve")
+            .args(["serve", "--config"])
+            .arg(rates)
             .env("VEREDA_DATA_DIR", &self.data)
             .env("VEREDA_LISTEN", self.listen.to_string())
             .env("VEREDA_METRICS_LISTEN", "127.0.0.1:0")

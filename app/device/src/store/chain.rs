@@ -23,6 +23,9 @@ const _: () = assert!(BATCH_BYTES <= MAX_PUSH_BYTES && BATCH_BYTES > MAX_EVENT_B
 /// for it names that index, and its condition besides its own: else years of delivered events are read.
 const FIRST_WAITING: &str =
     "SELECT min(seq) FROM events INDEXED BY events_open WHERE status = 0 AND status <> 1";
+/// Whether everything past a place waits.
+const ALL_WAIT: &str = "SELECT (SELECT coalesce(max(seq), 0) FROM events) - ?1 =
+     (SELECT count(*) FROM events INDEXED BY events_open WHERE status = 0 AND status <> 1 AND seq > ?1)";
 const SET_ASIDE: &str = "SELECT seq FROM events INDEXED BY events_open WHERE status = 2 AND status <> 1";
 const OPEN_ITEMS: &str = "SELECT e.seq, e.at, e.kind, coalesce(c.name, ''), e.client, e.status, e.detail
      FROM events e LEFT JOIN clients c ON c.id = e.client
@@ -124,6 +127,11 @@ pub(crate) fn contains(db: &Connection, point: &ChainHead) -> Result<bool> {
 
 /// The server has lost what follows this point (a backup was restored): it all waits again.
 pub(crate) fn rewind(db: &Connection, point: &ChainHead) -> Result<usize> {
+    // Nearly always all of it waits already, which the index tells without reading any event.
+    let all: bool = db.prepare_cached(ALL_WAIT)?.query_row([point.seq as i64], |row| row.get(0))?;
+    if all {
+        return Ok(0);
+    }
     Ok(db
         .prepare_cached("UPDATE events SET status = 0, detail = NULL WHERE seq > ?1 AND status <> 0")?
         .execute([point.seq as i64])?)
@@ -138,23 +146,36 @@ pub(crate) fn counts(db: &Connection) -> Result<(u64, u64)> {
     Ok(statement.query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?)
 }
 
+/// Events to send, and the place of the last of them.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub events: Vec<Box<RawValue>>,
+    pub last: u64,
+}
+
 /// The next events to send, in the order of the chain: what waits, up to so many bytes, and at least one.
-pub(crate) fn batch(db: &Connection, most: usize) -> Result<Vec<Box<RawValue>>> {
+/// `after` is where the last push ended, when what became of it is not noted yet.
+pub(crate) fn batch(db: &Connection, after: Option<u64>, most: usize) -> Result<Batch> {
     // From the first that waits on without a gap, whatever became of those behind it.
-    let mut statement = db.prepare_cached(&format!(
-        "SELECT text FROM events WHERE seq >= ({FIRST_WAITING}) ORDER BY seq LIMIT ?1"
-    ))?;
-    let mut rows = statement.query([MAX_PUSH_EVENTS as i64])?;
-    let mut batch = Vec::new();
+    let first = match after {
+        Some(after) => Some(after as i64 + 1),
+        None => db.prepare_cached(FIRST_WAITING)?.query_row([], |row| row.get(0))?,
+    };
+    let mut batch = Batch::default();
+    let Some(first) = first else { return Ok(batch) };
+    let mut statement =
+        db.prepare_cached("SELECT text, seq FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
+    let mut rows = statement.query([first, MAX_PUSH_EVENTS as i64])?;
     // Room for the frame around the events.
     let mut bytes = 256;
     while let Some(row) = rows.next()? {
         let text: String = row.get(0)?;
         bytes += text.len() + 1;
-        if bytes > most && !batch.is_empty() {
+        if bytes > most && !batch.events.is_empty() {
             break;
         }
-        batch.push(RawValue::from_string(text)?);
+        batch.events.push(RawValue::from_string(text)?);
+        batch.last = row.get::<_, i64>(1)? as u64;
     }
     Ok(batch)
 }
@@ -293,7 +314,7 @@ mod tests {
         let insert = "INSERT INTO events (seq, hash, text, at, kind, client, record, status)
                       VALUES (?1, '', '', 0, '', '', '', 1)";
         (1..=1000).for_each(|seq| assert_eq!(db.execute(insert, [seq]).unwrap(), 1));
-        for (sql, parameters) in [(FIRST_WAITING, 0), (SET_ASIDE, 0), (OPEN_ITEMS, 1)] {
+        for (sql, parameters) in [(FIRST_WAITING, 0), (SET_ASIDE, 0), (OPEN_ITEMS, 1), (ALL_WAIT, 1)] {
             let mut statement = db.prepare(sql).unwrap();
             (1..=parameters).for_each(|at| statement.raw_bind_parameter(at, 10).unwrap());
             let mut rows = statement.raw_query();
@@ -302,6 +323,6 @@ mod tests {
             let steps = statement.get_status(rusqlite::StatementStatus::VmStep);
             assert!(steps < 100, "{steps} steps: {sql}");
         }
-        assert!(batch(&db, BATCH_BYTES).unwrap().is_empty() && unsent(&db).unwrap().is_empty());
+        assert!(batch(&db, None, BATCH_BYTES).unwrap().events.is_empty() && unsent(&db).unwrap().is_empty());
     }
 }

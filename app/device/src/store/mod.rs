@@ -1,4 +1,6 @@
-//! The encrypted store of one user: SQLCipher with a raw 256-bit key.
+//! The encrypted store of one user: SQLCipher with a raw 256-bit key. Its pages are encrypted with
+//! AES-256 and authenticated with HMAC-SHA-256, for which processors have instructions; stores that were
+//! made before that keep the HMAC-SHA-512 that SQLCipher takes by itself.
 //!
 //! One connection writes and one reads, so that a screen never waits for a sync (WAL). Every write is
 //! one transaction that is on disk when it returns (`synchronous = FULL`): what was acknowledged
@@ -174,8 +176,28 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What authenticates a store's pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageHmac {
+    /// Of every new store.
+    Sha256,
+    /// Of stores that were made by versions that did not choose.
+    Sha512,
+}
+
 /// One connection with the key.
 pub(crate) fn connect(path: &Path, key: &StoreKey, mode: OpenMode) -> Result<Connection> {
+    match connect_as(path, key, mode, PageHmac::Sha256) {
+        // A file of the other kind looks as one that is damaged, or that has another key.
+        Err(DeviceError::StoreDamaged(_)) if mode == OpenMode::Existing => {
+            connect_as(path, key, mode, PageHmac::Sha512)
+        }
+        other => other,
+    }
+}
+
+/// One connection to a store of this kind.
+pub(crate) fn connect_as(path: &Path, key: &StoreKey, mode: OpenMode, hmac: PageHmac) -> Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if mode == OpenMode::Create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
@@ -189,6 +211,10 @@ pub(crate) fn connect(path: &Path, key: &StoreKey, mode: OpenMode) -> Result<Con
     connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     let pragma = Zeroizing::new(format!("PRAGMA key = \"x'{hexed}'\";"));
     connection.execute_batch(&pragma)?;
+    connection.execute_batch(match hmac {
+        PageHmac::Sha256 => "PRAGMA cipher_hmac_algorithm = HMAC_SHA256;",
+        PageHmac::Sha512 => "PRAGMA cipher_hmac_algorithm = HMAC_SHA512;",
+    })?;
     // The first read is what tells a wrong key or a damaged file.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;

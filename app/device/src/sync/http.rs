@@ -313,6 +313,7 @@ async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Resp
             fields: Vec::new(),
             resume: None,
             retry_after_s,
+            error: None,
         }))),
         // A proxy in front of a server that is being started again.
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vereda_domain::Millis;
-use vereda_domain::api::{MAX_PULL_CHANGES, MAX_PUSH_BYTES, ProblemCode, Push};
+use vereda_domain::api::{MAX_PULL_CHANGES, MAX_PUSH_BYTES, ProblemCode, Push, Pushed};
 use vereda_domain::gateway::SyncState;
 
 /// Changes in the first page of a run. What follows grows while it is quick: a large page costs fewer
@@ -190,20 +190,16 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
     let total = session.read(chain::counts).await?.0;
     let mut resumed = false;
     let mut most = BATCH_BYTES;
+    // Where the last push ended, and what the server said to it, as long as that is not noted.
+    let (mut after, mut answer) = (None, None);
     loop {
-        let begun = Instant::now();
-        let events = session.read(move |db| chain::batch(db, most)).await?;
-        if events.is_empty() {
-            return Ok(());
-        }
+        // The answer to one push is written down while the next is on its way. A cut in between looks as
+        // one before the answer came: the server is asked for its head, and says again what became of them.
         session.board.set_state(SyncState::Sending { done: stats.sent.min(total), total });
-        crate::fail::point("push.sending");
-        let push = Arc::new(Push { events, device_ms: session.now() });
-        let ask = |token: String| {
-            let push = push.clone();
-            async move { server.push(&token, &push).await }
-        };
-        let pushed = match with_token(session, server, ask).await {
+        let (pushed, noted) =
+            tokio::join!(push_next(session, server, after, most), note(session, answer.take()));
+        stats.sent += noted?;
+        let sent = match pushed {
             Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::ChainGap && !resumed => {
                 resumed = true;
                 let Some(resume) = problem.resume else {
@@ -217,6 +213,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
                         chain::rewind(db, &resume)
                     })
                     .await?;
+                after = None;
                 continue;
             }
             Err(DeviceError::Refused(problem)) if problem.code == ProblemCode::Conflict => {
@@ -224,25 +221,68 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             }
             other => other?,
         };
-        crate::fail::point("push.answered");
-        let acknowledged = session
-            .blocking(move |session| {
-                let identity = session.identity();
-                let acknowledged = session.store.write(|db| {
-                    let acknowledged = chain::acknowledge(db, &identity, &pushed.results, &pushed.receipt)?;
-                    remote::purge(db)?;
-                    Ok(acknowledged)
-                })?;
-                session.count()?;
-                Ok(acknowledged)
-            })
-            .await?;
-        if acknowledged == 0 {
-            return Err(DeviceError::Server("it acknowledged nothing of what was sent".into()));
+        match sent {
+            Some(sent) => {
+                most = next_size(most, sent.took, BATCH_BYTES, MOST_BYTES);
+                (after, answer) = (Some(sent.last), Some(sent.pushed));
+            }
+            // What the server left out of its answers, if anything, is asked for by what is noted.
+            None if after.is_some() => after = None,
+            None => return Ok(()),
         }
-        stats.sent += acknowledged;
-        most = next_size(most, begun.elapsed(), BATCH_BYTES, MOST_BYTES);
     }
+}
+
+/// One push that was answered.
+struct Sent {
+    /// Of its events.
+    last: u64,
+    pushed: Pushed,
+    took: Duration,
+}
+
+/// Sends what is next, if anything is.
+async fn push_next(
+    session: &Arc<Session>,
+    server: &Server,
+    after: Option<u64>,
+    most: usize,
+) -> Result<Option<Sent>> {
+    let begun = Instant::now();
+    let batch = session.read(move |db| chain::batch(db, after, most)).await?;
+    if batch.events.is_empty() {
+        return Ok(None);
+    }
+    crate::fail::point("push.sending");
+    let push = Arc::new(Push { events: batch.events, device_ms: session.now() });
+    let ask = |token: String| {
+        let push = push.clone();
+        async move { server.push(&token, &push).await }
+    };
+    let pushed = with_token(session, server, ask).await?;
+    crate::fail::point("push.answered");
+    Ok(Some(Sent { last: batch.last, pushed, took: begun.elapsed() }))
+}
+
+/// Notes what the server said to a push. Gives how many events that is new for.
+async fn note(session: &Arc<Session>, answer: Option<Pushed>) -> Result<u64> {
+    let Some(pushed) = answer else { return Ok(0) };
+    let acknowledged = session
+        .blocking(move |session| {
+            let identity = session.identity();
+            let acknowledged = session.store.write(|db| {
+                let acknowledged = chain::acknowledge(db, &identity, &pushed.results, &pushed.receipt)?;
+                remote::purge(db)?;
+                Ok(acknowledged)
+            })?;
+            session.count()?;
+            Ok(acknowledged)
+        })
+        .await?;
+    if acknowledged == 0 {
+        return Err(DeviceError::Server("it acknowledged nothing of what was sent".into()));
+    }
+    Ok(acknowledged)
 }
 
 /// Asks what is kept aside, when something was: it may have settled itself since.

@@ -141,7 +141,13 @@ async fn the_chain_is_unbroken_and_acknowledged_only_by_a_receipt_for_it() {
     }
     let texts: Vec<String> = session
         .store
-        .read(|db| Ok(chain::batch(db, chain::BATCH_BYTES)?.iter().map(|raw| raw.get().to_owned()).collect()))
+        .read(|db| {
+            Ok(chain::batch(db, None, chain::BATCH_BYTES)?
+                .events
+                .iter()
+                .map(|raw| raw.get().to_owned())
+                .collect())
+        })
         .unwrap();
     let mut head = ChainHead::EMPTY;
     let mut last = None;

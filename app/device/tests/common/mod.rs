@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
-use vereda_domain::api::Role;
+use vereda_domain::api::{AddUser, Role};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::gateway::*;
 use vereda_domain::{BranchId, ClientId, Millis};
 use vereda_scoring::{Inputs, Model};
-use vereda_server::identity::people::NewUser;
 use vereda_server::{Config, Running};
 
 pub const PIN: &str = "274913";
@@ -54,7 +53,7 @@ impl Server {
             ("rita", Role::Analyst),
         ] {
             let branch = matches!(role, Role::Officer | Role::Manager).then_some(branch);
-            let user = NewUser {
+            let user = AddUser {
                 username: username.into(),
                 name: format!("{} de Prueba", username.to_uppercase()),
                 password: PASSWORD.into(),

@@ -4,12 +4,14 @@
 //! a rotation its token. Reading ones see one moment (`REPEATABLE READ`), so that a page of changes
 //! and the place where it ends belong together.
 
+mod audit;
 mod files;
 mod history;
 mod insight;
 mod models;
 mod partitions;
 mod people;
+mod secrets;
 mod sync;
 
 use super::{Result, Saturation, Store};
@@ -24,11 +26,13 @@ use tokio_postgres::{Config, IsolationLevel, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Schema changes, in order and numbered as SQLite's are.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// The key of the advisory lock under which one server migrates while the others wait: "vereda".

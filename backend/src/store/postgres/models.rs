@@ -32,6 +32,7 @@ impl ModelStore for PostgresStore {
                     let values: super::Parameters<'_> =
                         &[&version, &new.id, &new.sha256, &model.bytes, &new.published_at, &new.published_by];
                     run(t, doing, sql, values).await?;
+                    super::audit::append(t, &model.note()).await?;
                     Published::New(new.clone())
                 }
             }

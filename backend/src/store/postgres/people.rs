@@ -1,7 +1,8 @@
-//! Branches, users, devices and sessions.
+//! Branches, users, devices and sessions; what services sign in with is in [`super::secrets`].
 
-use super::{PostgresStore, all, first, get, reading, run, write};
-use crate::store::codec::{hash, role_of};
+use super::audit::append;
+use super::{PostgresStore, all, first, get, reading, run, secrets, write};
+use crate::store::codec::{hash, role_of, scopes_of};
 use crate::store::rotation::{Step, Token, decide};
 use crate::store::*;
 use deadpool_postgres::Transaction;
@@ -9,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// The columns that [`user_of`] reads.
-const USERS: &str = "SELECT u.id, u.username, u.name, u.role, u.password_hash, u.disabled_ms, b.id, b.name \
+const USERS: &str = "SELECT u.id, u.username, u.name, u.role, u.password_hash, u.disabled_ms, b.id, b.name, u.scopes \
                      FROM users u LEFT JOIN branches b ON b.id = u.branch";
 
 fn user_of(row: &Row) -> Result<UserRow> {
@@ -24,6 +25,7 @@ fn user_of(row: &Row) -> Result<UserRow> {
         role: role_of(get(row, 3)?)?,
         branch,
         password_hash: get(row, 4)?,
+        scopes: scopes_of(get(row, 8)?)?,
         disabled: get::<Option<i64>>(row, 5)?.is_some(),
     })
 }
@@ -34,10 +36,20 @@ fn added(rows: u64) -> Added {
 
 #[async_trait]
 impl PeopleStore for PostgresStore {
-    async fn add_branch(&self, branch: BranchInfo) -> Result<Added> {
+    async fn add_branch(&self, branch: BranchInfo, note: Note) -> Result<Added> {
         let doing = "add a branch";
         let sql = "INSERT INTO branches(id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        Ok(added(write!(self, doing, |t| run(t, doing, sql, &[&branch.id.0, &branch.name]).await?)))
+        Ok(write!(self, doing, |t| {
+            let added = added(run(t, doing, sql, &[&branch.id.0, &branch.name]).await?);
+            if added == Added::Added {
+                append(t, &note).await?;
+            }
+            added
+        }))
+    }
+
+    async fn rename_branch(&self, branch: BranchInfo, note: Note) -> Result<Changed> {
+        Ok(write!(self, "rename a branch", |t| rename_branch(t, &branch, &note).await?))
     }
 
     async fn branches(&self) -> Result<Vec<BranchInfo>> {
@@ -48,30 +60,24 @@ impl PeopleStore for PostgresStore {
         rows.iter().map(|row| Ok(BranchInfo { id: BranchId(get(row, 0)?), name: get(row, 1)? })).collect()
     }
 
-    async fn add_user(&self, user: UserRow, now: Millis) -> Result<Added> {
-        let doing = "add a user";
-        let sql = "INSERT INTO users(id, username, username_key, name, role, branch, password_hash, disabled_ms, \
-                   created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
-        let rows = write!(self, doing, |t| {
-            run(
-                t,
-                doing,
-                sql,
-                &[
-                    &user.id.0,
-                    &user.username,
-                    &user_key(&user.username),
-                    &user.name,
-                    &user.role.as_str(),
-                    &user.branch.as_ref().map(|b| b.id.0),
-                    &user.password_hash,
-                    &user.disabled.then_some(now),
-                    &now,
-                ],
-            )
-            .await?
-        });
-        Ok(added(rows))
+    async fn add_user(&self, user: UserRow, note: Note) -> Result<Added> {
+        Ok(write!(self, "add a user", |t| {
+            let added = add_user(t, &user, note.at).await?;
+            if added == Added::Added {
+                append(t, &note).await?;
+            }
+            added
+        }))
+    }
+
+    async fn change_user(&self, id: UserId, edit: UserEdit, note: Note) -> Result<Changed> {
+        Ok(write!(self, "change a user", |t| {
+            let changed = change_user(t, id, &edit, note.at).await?;
+            if changed == Changed::Done {
+                append(t, &note).await?;
+            }
+            changed
+        }))
     }
 
     async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>> {
@@ -135,19 +141,47 @@ impl PeopleStore for PostgresStore {
         row.as_ref().map(device_of).transpose()
     }
 
-    async fn revoke_device(&self, id: DeviceId, now: Millis) -> Result<bool> {
+    async fn revoke_device(&self, id: DeviceId, note: Note) -> Result<Changed> {
         let doing = "revoke a device";
-        let sql = "UPDATE devices SET revoked_ms = coalesce(revoked_ms, $2) WHERE id = $1";
-        Ok(write!(self, doing, |t| run(t, doing, sql, &[&id.0, &now]).await? == 1))
+        let sql = "UPDATE devices SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL";
+        Ok(write!(self, doing, |t| {
+            if run(t, doing, sql, &[&id.0, &note.at]).await? == 1 {
+                append(t, &note).await?;
+                Changed::Done
+            } else if first(t, doing, "SELECT 1 FROM devices WHERE id = $1", &[&id.0]).await?.is_some() {
+                Changed::Already
+            } else {
+                Changed::Missing
+            }
+        }))
     }
 
-    async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
-        let doing = "disable a user";
-        let key = user_key(username);
-        Ok(write!(self, doing, |t| {
-            let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, $2) WHERE username_key = $1";
-            run(t, doing, sql, &[&key, &now]).await? == 1
+    async fn add_secret(&self, secret: NewSecret, note: Note) -> Result<Changed> {
+        Ok(write!(self, "add a secret", |t| secrets::add(t, secret, &note).await?))
+    }
+
+    async fn revoke_secret(&self, user: UserId, secret: SecretId, note: Note) -> Result<Changed> {
+        Ok(write!(self, "revoke a secret", |t| secrets::revoke(t, user, secret, &note).await?))
+    }
+
+    async fn secrets(&self) -> Result<Vec<(UserId, Secret)>> {
+        let mut client = self.client().await?;
+        let t = reading(&mut client, "list secrets").await?;
+        secrets::list(&t).await
+    }
+
+    async fn user_by_secret(&self, hash: Hash, now: Millis) -> Result<Option<UserRow>> {
+        Ok(write!(self, "find a secret", |t| secrets::owner(t, hash, now).await?))
+    }
+
+    async fn add_setup_token(&self, hash: Hash, expires: Millis, note: Note) -> Result<Changed> {
+        Ok(write!(self, "add a setup token", |t| {
+            secrets::add_setup_token(t, hash, expires, &note).await?
         }))
+    }
+
+    async fn set_up(&self, hash: Hash, user: UserRow, note: Note) -> Result<SetUpWith> {
+        Ok(write!(self, "set up", |t| secrets::set_up(t, hash, &user, &note).await?))
     }
 
     async fn open_session(&self, session: NewSession) -> Result<Opened> {
@@ -185,9 +219,109 @@ fn device_of(row: &Row) -> Result<Device> {
     })
 }
 
-async fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
+pub(super) async fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
     let sql = format!("{USERS} WHERE u.id = $1");
     first(t, "find a user", &sql, &[&id.0]).await?.as_ref().map(user_of).transpose()
+}
+
+async fn rename_branch(t: &Transaction<'_>, branch: &BranchInfo, note: &Note) -> Result<Changed> {
+    let doing = "rename a branch";
+    let sql = "SELECT id, name FROM branches WHERE id = $1 OR name = $2 ORDER BY id FOR UPDATE";
+    let found = all(t, doing, sql, &[&branch.id.0, &branch.name]).await?;
+    let mut it = None;
+    for row in &found {
+        if get::<Uuid>(row, 0)? == branch.id.0 {
+            it = Some(get::<&str>(row, 1)?);
+        }
+    }
+    match it {
+        None => Ok(Changed::Missing),
+        Some(name) if name == branch.name => Ok(Changed::Already),
+        Some(_) if found.len() > 1 => Ok(Changed::NameTaken),
+        Some(_) => {
+            let sql = "UPDATE branches SET name = $2 WHERE id = $1";
+            run(t, doing, sql, &[&branch.id.0, &branch.name]).await?;
+            append(t, note).await?;
+            Ok(Changed::Done)
+        }
+    }
+}
+
+pub(super) async fn add_user(t: &Transaction<'_>, user: &UserRow, now: Millis) -> Result<Added> {
+    let sql = "INSERT INTO users(id, username, username_key, name, role, branch, password_hash, disabled_ms, \
+               created_ms, scopes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING";
+    let rows = run(
+        t,
+        "add a user",
+        sql,
+        &[
+            &user.id.0,
+            &user.username,
+            &user_key(&user.username),
+            &user.name,
+            &user.role.as_str(),
+            &user.branch.as_ref().map(|b| b.id.0),
+            &user.password_hash,
+            &user.disabled.then_some(now),
+            &now,
+            &Scope::write_list(&user.scopes),
+        ],
+    )
+    .await?;
+    Ok(added(rows))
+}
+
+/// Whether there is an administrator who can sign in, other than this one. They are locked: of two who
+/// disable each other, the second sees what the first did.
+pub(super) async fn another_admin(t: &Transaction<'_>, than: Option<UserId>) -> Result<bool> {
+    let sql = "SELECT id FROM users WHERE role = 'admin' AND disabled_ms IS NULL ORDER BY id FOR UPDATE";
+    for row in all(t, "find an administrator", sql, &[]).await? {
+        if Some(UserId(get(&row, 0)?)) != than {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn change_user(t: &Transaction<'_>, id: UserId, edit: &UserEdit, now: Millis) -> Result<Changed> {
+    let doing = "change a user";
+    // Before this one is looked at: it may be what another waits for.
+    let another = match edit {
+        UserEdit::Disable => another_admin(t, Some(id)).await?,
+        _ => true,
+    };
+    // Locked: of two who change the same thing at once, the second sees what the first did.
+    let sql = format!("{USERS} WHERE u.id = $1 FOR UPDATE OF u");
+    let Some(user) = first(t, doing, &sql, &[&id.0]).await?.as_ref().map(user_of).transpose()? else {
+        return Ok(Changed::Missing);
+    };
+    if edit.holds_of(&user) {
+        return Ok(Changed::Already);
+    }
+    match edit {
+        UserEdit::Disable => {
+            if user.role == Role::Admin && !another {
+                return Ok(Changed::LastAdmin);
+            }
+            run(t, doing, "UPDATE users SET disabled_ms = $2 WHERE id = $1", &[&id.0, &now]).await?;
+        }
+        UserEdit::Enable => {
+            run(t, doing, "UPDATE users SET disabled_ms = NULL WHERE id = $1", &[&id.0]).await?;
+        }
+        UserEdit::Rename(name) => {
+            run(t, doing, "UPDATE users SET name = $2 WHERE id = $1", &[&id.0, name]).await?;
+        }
+        UserEdit::SetPassword(hash) => {
+            run(t, doing, "UPDATE users SET password_hash = $2 WHERE id = $1", &[&id.0, hash]).await?;
+            let sql = "UPDATE families SET revoked_ms = $2 WHERE \"user\" = $1 AND revoked_ms IS NULL";
+            run(t, doing, sql, &[&id.0, &now]).await?;
+        }
+        UserEdit::Grant(scopes) => {
+            let scopes = Scope::write_list(scopes);
+            run(t, doing, "UPDATE users SET scopes = $2 WHERE id = $1", &[&id.0, &scopes]).await?;
+        }
+    }
+    Ok(Changed::Done)
 }
 
 async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
@@ -241,6 +375,7 @@ async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opene
     let sql = "DELETE FROM refresh_tokens WHERE expires_ms < $1 AND family IN \
                (SELECT id FROM families WHERE \"user\" = $2)";
     run(t, doing, sql, &[&(session.now - week), &session.user.0]).await?;
+    append(t, &session.note()).await?;
     Ok(Opened::Opened)
 }
 
@@ -285,9 +420,10 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     };
     match decide(&token, user, successor_unused, rotation) {
         Step::Answer(answer) => Ok(answer),
-        Step::Revoke(answer) => {
+        Step::Revoke(answer, note) => {
             let sql = "UPDATE families SET revoked_ms = $2 WHERE id = $1";
             run(t, doing, sql, &[&token.family, &rotation.now]).await?;
+            append(t, &note).await?;
             Ok(answer)
         }
         Step::Exchange(expires, answer) => {

@@ -3,30 +3,35 @@
 //! WAL with `synchronous=FULL`: what is answered for has reached the disk. Writers that wait for
 //! each other share one commit, so a burst of pushes costs few flushes.
 
+mod audit;
 mod files;
 mod history;
 mod insight;
 mod models;
 mod people;
 mod rows;
+mod secrets;
 mod sync;
 
 use super::{Result, Saturation, Store};
 use crate::error::StoreError;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// Statements that a connection keeps prepared: more than there are.
@@ -34,6 +39,14 @@ const STATEMENTS: usize = 128;
 
 /// The most jobs that share one commit.
 const GROUP: usize = 64;
+
+/// Pages that the log of writes gathers before they are put in their places.
+const GATHERED: i32 = 4000;
+/// What the connection that writes keeps of the file in memory, in KiB: a push touches the leaves of a
+/// dozen indexes.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+/// The same for each that reads.
+const READER_CACHE_KIB: i64 = 8 * 1024;
 
 /// What a job in the group came to, to be told once the group is committed.
 type Reply = Box<dyn FnOnce(rusqlite::Result<(), &rusqlite::Error>) + Send>;
@@ -260,7 +273,19 @@ fn in_savepoint<T>(
     done
 }
 
+/// What is committed is in the log of writes, and safe. Putting it in its place takes as long again, so it
+/// is done after the group is answered; the next group waits for it.
 fn write_loop(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
+    let logged = Arc::new(AtomicI32::new(0));
+    let seen = logged.clone();
+    let hooked = connection.wal_hook(Some(move |_: &mut Wal, pages| {
+        seen.store(pages, Ordering::Relaxed);
+        Ok(())
+    }));
+    if let Err(error) = hooked {
+        // SQLite does it at commits then.
+        tracing::warn!(%error, "the log of writes is not watched");
+    }
     while let Ok(first) = jobs.recv() {
         let mut replies = Vec::new();
         let committed = (|| {
@@ -282,6 +307,13 @@ fn write_loop(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
         }
         for reply in replies {
             reply(committed.as_ref().copied());
+        }
+        if logged.load(Ordering::Relaxed) >= GATHERED {
+            logged.store(0, Ordering::Relaxed);
+            // It waits for nobody. What it could not do is done after the next commit.
+            if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+                tracing::warn!(%error, "the log of writes could not be put in its place");
+            }
         }
     }
 }
@@ -309,8 +341,13 @@ fn prepare(connection: &mut Connection) -> Result<()> {
     }
     transaction.pragma_update(None, "user_version", known).map_err(|e| database(doing, e))?;
     transaction.commit().map_err(|e| database(doing, e))?;
+    keep(connection, WRITER_CACHE_KIB)
+}
+
+/// How much a connection keeps in memory.
+fn keep(connection: &Connection, kib: i64) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    Ok(())
+    connection.pragma_update(None, "cache_size", -kib).map_err(|e| database("prepare a connection", e))
 }
 
 fn open_reader(path: &Path) -> Result<Connection> {
@@ -318,7 +355,7 @@ fn open_reader(path: &Path) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(path, flags).map_err(|e| database("open the database to read", e))?;
     connection.execute_batch("PRAGMA busy_timeout = 5000;").map_err(|e| database("prepare a reader", e))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep(&connection, READER_CACHE_KIB)?;
     Ok(connection)
 }
 
@@ -368,7 +405,11 @@ mod tests {
                  INSERT INTO devices(id, user, name, platform, enrolled_ms, seen_ms, head_seq, head_hash) \
                  VALUES (zeroblob(16), zeroblob(16), 'd', 'linux', 1, 2, 1, zeroblob(32)); \
                  INSERT INTO events(device, seq, hash, text, branch, received_ms, rank, outcome, quarantined) \
-                 VALUES (zeroblob(16), 1, zeroblob(32), '{}', zeroblob(16), 2, 'officer', '{}', 1);",
+                 VALUES (zeroblob(16), 1, zeroblob(32), '{}', zeroblob(16), 2, 'officer', '{}', 1); \
+                 INSERT INTO records(kind, id, branch, seq, owner, client, body) VALUES \
+                 ('client', zeroblob(16), zeroblob(16), 7, zeroblob(16), zeroblob(16), '{\"a\":1}'); \
+                 INSERT INTO history(id, scored_ms, received_ms, officer, risk_group, model_version, body) \
+                 VALUES (zeroblob(16), 5, 6, zeroblob(16), 'T1', 1, '{}');",
             )
             .unwrap();
         drop(connection);
@@ -380,6 +421,27 @@ mod tests {
                 .map_err(|e| database("test", e))
         });
         assert_eq!(drift.await.unwrap(), None, "no number is made up for what nobody measured");
+        // What is long is moved to tables with rowids as it is, with its indexes.
+        let moved = store.read("test", |t| {
+            let one =
+                |sql: &str| t.query_row(sql, [], |r| r.get::<_, String>(0)).map_err(|e| database("test", e));
+            Ok([
+                one("SELECT json_array(seq, text, received_ms, rank, outcome, quarantined) FROM events")?,
+                one("SELECT json_array(kind, seq, body) FROM records")?,
+                one("SELECT json_array(hex(id), body, scored_ms, received_ms, hex(officer), risk_group) \
+                     FROM history WHERE rowid = 1")?,
+                one("SELECT count(*) || '' FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL \
+                     AND tbl_name IN ('events', 'records', 'history')")?,
+            ])
+        });
+        let zeros = "00".repeat(16);
+        let expected = [
+            r#"[1,"{}",2,"officer","{}",1]"#.to_owned(),
+            r#"["client",7,"{\"a\":1}"]"#.to_owned(),
+            format!(r#"["{zeros}","{{}}",5,6,"{zeros}","T1"]"#),
+            "11".to_owned(),
+        ];
+        assert_eq!(moved.await.unwrap(), expected);
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ impl ModelStore for SqliteStore {
             let parameters =
                 params![new.version, new.id, new.sha256, model.bytes, new.published_at, new.published_by];
             run(t, doing, sql, parameters)?;
+            super::audit::append(t, &model.note())?;
             Ok(Published::New(model.manifest))
         })
         .await

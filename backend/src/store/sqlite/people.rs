@@ -1,7 +1,8 @@
-//! Branches, users, devices and sessions.
+//! Branches, users, devices and sessions; what services sign in with is in [`super::secrets`].
 
+use super::audit::append;
 use super::rows::{USER, all, first, hash, role_of, run, user};
-use super::{SqliteStore, database};
+use super::{SqliteStore, database, secrets};
 use crate::store::rotation::{Step, Token, decide};
 use crate::store::*;
 use rusqlite::{Transaction, params};
@@ -9,11 +10,39 @@ use uuid::Uuid;
 
 #[async_trait]
 impl PeopleStore for SqliteStore {
-    async fn add_branch(&self, branch: BranchInfo) -> Result<Added> {
+    async fn add_branch(&self, branch: BranchInfo, note: Note) -> Result<Added> {
         self.write("add a branch", move |t| {
             let sql = "INSERT INTO branches(id, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
             let added = run(t, "add a branch", sql, params![branch.id.0, branch.name])?;
-            Ok(if added == 1 { Added::Added } else { Added::NameTaken })
+            if added == 0 {
+                return Ok(Added::NameTaken);
+            }
+            append(t, &note)?;
+            Ok(Added::Added)
+        })
+        .await
+    }
+
+    async fn rename_branch(&self, branch: BranchInfo, note: Note) -> Result<Changed> {
+        let doing = "rename a branch";
+        self.write(doing, move |t| {
+            let sql = "SELECT id, name FROM branches WHERE id = ?1 OR name = ?2";
+            let found = all(t, doing, sql, params![branch.id.0, branch.name], |row| {
+                let get = |e| database(doing, e);
+                Ok((row.get::<_, Uuid>(0).map_err(get)?, row.get::<_, String>(1).map_err(get)?))
+            })?;
+            let is_it = |(id, _): &&(Uuid, String)| *id == branch.id.0;
+            match found.iter().find(is_it) {
+                None => Ok(Changed::Missing),
+                Some((_, name)) if *name == branch.name => Ok(Changed::Already),
+                Some(_) if found.len() > 1 => Ok(Changed::NameTaken),
+                Some(_) => {
+                    let sql = "UPDATE branches SET name = ?2 WHERE id = ?1";
+                    run(t, doing, sql, params![branch.id.0, branch.name])?;
+                    append(t, &note)?;
+                    Ok(Changed::Done)
+                }
+            }
         })
         .await
     }
@@ -29,26 +58,24 @@ impl PeopleStore for SqliteStore {
         .await
     }
 
-    async fn add_user(&self, user: UserRow, now: Millis) -> Result<Added> {
+    async fn add_user(&self, user: UserRow, note: Note) -> Result<Added> {
         self.write("add a user", move |t| {
-            let added = run(
-                t,
-                "add a user",
-                "INSERT INTO users(id, username, username_key, name, role, branch, password_hash, disabled_ms, \
-                 created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-                params![
-                    user.id.0,
-                    user.username,
-                    user_key(&user.username),
-                    user.name,
-                    user.role.as_str(),
-                    user.branch.as_ref().map(|b| b.id.0),
-                    user.password_hash,
-                    user.disabled.then_some(now),
-                    now
-                ],
-            )?;
-            Ok(if added == 1 { Added::Added } else { Added::NameTaken })
+            let added = add_user(t, &user, note.at)?;
+            if added == Added::Added {
+                append(t, &note)?;
+            }
+            Ok(added)
+        })
+        .await
+    }
+
+    async fn change_user(&self, id: UserId, edit: UserEdit, note: Note) -> Result<Changed> {
+        self.write("change a user", move |t| {
+            let changed = change_user(t, id, &edit, note.at)?;
+            if changed == Changed::Done {
+                append(t, &note)?;
+            }
+            Ok(changed)
         })
         .await
     }
@@ -120,22 +147,42 @@ impl PeopleStore for SqliteStore {
         .await
     }
 
-    async fn revoke_device(&self, id: DeviceId, now: Millis) -> Result<bool> {
-        self.write("revoke a device", move |t| {
-            let sql = "UPDATE devices SET revoked_ms = coalesce(revoked_ms, ?2) WHERE id = ?1";
-            Ok(run(t, "revoke a device", sql, params![id.0, now])? == 1)
+    async fn revoke_device(&self, id: DeviceId, note: Note) -> Result<Changed> {
+        let doing = "revoke a device";
+        self.write(doing, move |t| {
+            let sql = "UPDATE devices SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms IS NULL";
+            if run(t, doing, sql, params![id.0, note.at])? == 1 {
+                append(t, &note)?;
+                return Ok(Changed::Done);
+            }
+            let found = first(t, doing, "SELECT 1 FROM devices WHERE id = ?1", [id.0], |_| Ok(()))?;
+            Ok(if found.is_some() { Changed::Already } else { Changed::Missing })
         })
         .await
     }
 
-    async fn disable_user(&self, username: &str, now: Millis) -> Result<bool> {
-        let key = user_key(username);
-        self.write("disable a user", move |t| {
-            let doing = "disable a user";
-            let sql = "UPDATE users SET disabled_ms = coalesce(disabled_ms, ?2) WHERE username_key = ?1";
-            Ok(run(t, doing, sql, params![key, now])? == 1)
-        })
-        .await
+    async fn add_secret(&self, secret: NewSecret, note: Note) -> Result<Changed> {
+        self.write("add a secret", move |t| secrets::add(t, secret, &note)).await
+    }
+
+    async fn revoke_secret(&self, user: UserId, secret: SecretId, note: Note) -> Result<Changed> {
+        self.write("revoke a secret", move |t| secrets::revoke(t, user, secret, &note)).await
+    }
+
+    async fn secrets(&self) -> Result<Vec<(UserId, Secret)>> {
+        self.read("list secrets", secrets::list).await
+    }
+
+    async fn user_by_secret(&self, hash: Hash, now: Millis) -> Result<Option<UserRow>> {
+        self.write("find a secret", move |t| secrets::owner(t, hash, now)).await
+    }
+
+    async fn add_setup_token(&self, hash: Hash, expires: Millis, note: Note) -> Result<Changed> {
+        self.write("add a setup token", move |t| secrets::add_setup_token(t, hash, expires, &note)).await
+    }
+
+    async fn set_up(&self, hash: Hash, user: UserRow, note: Note) -> Result<SetUpWith> {
+        self.write("set up", move |t| secrets::set_up(t, hash, &user, &note)).await
     }
 
     async fn open_session(&self, session: NewSession) -> Result<Opened> {
@@ -175,9 +222,69 @@ fn device_of(row: &rusqlite::Row<'_>) -> Result<Device> {
     })
 }
 
-fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
+pub(super) fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
     let sql = format!("SELECT {USER} FROM users u LEFT JOIN branches b ON b.id = u.branch WHERE u.id = ?1");
     first(t, "find a user", &sql, [id.0], user)
+}
+
+pub(super) fn add_user(t: &Transaction<'_>, user: &UserRow, now: Millis) -> Result<Added> {
+    let added = run(
+        t,
+        "add a user",
+        "INSERT INTO users(id, username, username_key, name, role, branch, password_hash, disabled_ms, \
+         created_ms, scopes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+        params![
+            user.id.0,
+            user.username,
+            user_key(&user.username),
+            user.name,
+            user.role.as_str(),
+            user.branch.as_ref().map(|b| b.id.0),
+            user.password_hash,
+            user.disabled.then_some(now),
+            now,
+            Scope::write_list(&user.scopes)
+        ],
+    )?;
+    Ok(if added == 1 { Added::Added } else { Added::NameTaken })
+}
+
+/// Whether there is an administrator who can sign in, other than this one.
+pub(super) fn another_admin(t: &Transaction<'_>, than: Option<UserId>) -> Result<bool> {
+    let sql = "SELECT 1 FROM users WHERE role = 'admin' AND disabled_ms IS NULL AND id IS NOT ?1";
+    Ok(first(t, "find an administrator", sql, [than.map(|id| id.0)], |_| Ok(()))?.is_some())
+}
+
+fn change_user(t: &Transaction<'_>, id: UserId, edit: &UserEdit, now: Millis) -> Result<Changed> {
+    let doing = "change a user";
+    let Some(user) = user_in(t, id)? else { return Ok(Changed::Missing) };
+    if edit.holds_of(&user) {
+        return Ok(Changed::Already);
+    }
+    match edit {
+        UserEdit::Disable => {
+            if user.role == Role::Admin && !another_admin(t, Some(id))? {
+                return Ok(Changed::LastAdmin);
+            }
+            run(t, doing, "UPDATE users SET disabled_ms = ?2 WHERE id = ?1", params![id.0, now])?;
+        }
+        UserEdit::Enable => {
+            run(t, doing, "UPDATE users SET disabled_ms = NULL WHERE id = ?1", [id.0])?;
+        }
+        UserEdit::Rename(name) => {
+            run(t, doing, "UPDATE users SET name = ?2 WHERE id = ?1", params![id.0, name])?;
+        }
+        UserEdit::SetPassword(hash) => {
+            run(t, doing, "UPDATE users SET password_hash = ?2 WHERE id = ?1", params![id.0, hash])?;
+            let sql = "UPDATE families SET revoked_ms = ?2 WHERE user = ?1 AND revoked_ms IS NULL";
+            run(t, doing, sql, params![id.0, now])?;
+        }
+        UserEdit::Grant(scopes) => {
+            let scopes = Scope::write_list(scopes);
+            run(t, doing, "UPDATE users SET scopes = ?2 WHERE id = ?1", params![id.0, scopes])?;
+        }
+    }
+    Ok(Changed::Done)
 }
 
 fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
@@ -236,6 +343,7 @@ fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
     let sql = "DELETE FROM refresh_tokens WHERE expires_ms < ?1 AND family IN \
                (SELECT id FROM families WHERE user = ?2)";
     run(t, doing, sql, params![session.now - week, session.user.0])?;
+    append(t, &session.note())?;
     Ok(Opened::Opened)
 }
 
@@ -274,9 +382,10 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
     };
     match decide(&token, user, successor_unused, rotation) {
         Step::Answer(answer) => Ok(answer),
-        Step::Revoke(answer) => {
+        Step::Revoke(answer, note) => {
             let sql = "UPDATE families SET revoked_ms = ?2 WHERE id = ?1";
             run(t, doing, sql, params![token.family, rotation.now])?;
+            append(t, &note)?;
             Ok(answer)
         }
         Step::Exchange(expires, answer) => {

@@ -9,7 +9,8 @@ use vereda_domain::api::BranchInfo;
 use vereda_domain::{BranchId, UserId};
 
 /// The columns that [`user`] reads, from users u left joined to branches b.
-pub const USER: &str = "u.id, u.username, u.name, u.role, u.password_hash, u.disabled_ms, b.id, b.name";
+pub const USER: &str =
+    "u.id, u.username, u.name, u.role, u.password_hash, u.disabled_ms, b.id, b.name, u.scopes";
 
 pub fn user(row: &Row<'_>) -> Result<UserRow> {
     let get = |e| database("read a user", e);
@@ -26,6 +27,7 @@ pub fn user(row: &Row<'_>) -> Result<UserRow> {
         role: role_of(&role)?,
         branch,
         password_hash: row.get(4).map_err(get)?,
+        scopes: scopes_of(&row.get::<_, String>(8).map_err(get)?)?,
         disabled: row.get::<_, Option<i64>>(5).map_err(get)?.is_some(),
     })
 }

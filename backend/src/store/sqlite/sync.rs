@@ -120,7 +120,8 @@ fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Result<Foun
         let sql = "SELECT body FROM records WHERE kind = ?1 AND id = ?2";
         let body: Option<String> = first(t, doing, sql, params![kind, id], |row| row.get(0).map_err(get))?;
         if let Some(body) = body {
-            records.insert(key, from_json("record", &body)?);
+            let record = Record::read(&body).map_err(|e| StoreError::corrupt("record", e))?;
+            records.insert(key, record);
         }
         let sql = "SELECT device, seq, text, rank, key_kind, key_id FROM events \
                    WHERE waits_id = ?2 AND waits_kind = ?1 ORDER BY received_ms, device, seq";

@@ -1,0 +1,1 @@
+-- Version 6: how the embedded database keeps long rows; nothing changes here.
