@@ -12,6 +12,7 @@ pub mod clock;
 pub mod commons;
 pub mod config;
 pub mod demo;
+pub mod erasure;
 pub mod error;
 pub mod http;
 pub mod identity;

@@ -4,6 +4,7 @@ mod cli;
 
 use age::secrecy::ExposeSecret;
 use clap::{Parser, Subcommand};
+use cli::clients::ClientCommand;
 use cli::first_line;
 use cli::people::{BranchCommand, DeviceCommand, UserCommand};
 use cli::services::{AuditCommand, ServiceCommand};
@@ -68,6 +69,13 @@ enum Command {
     },
     /// Print a token with which the first administrator is made: `POST /api/setup`. It works once, for an hour.
     SetupToken(ConfigFile),
+    /// Bring out, or erase, what is kept about a client.
+    Client {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[command(subcommand)]
+        command: ClientCommand,
+    },
     /// Check and read the record of who did what.
     Audit {
         #[command(flatten)]
@@ -168,6 +176,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Device { file, command } => cli::people::device(&people(&file).await?, command).await?,
         Command::Service { file, command } => cli::services::service(&people(&file).await?, command).await?,
         Command::SetupToken(file) => cli::services::setup_token(&people(&file).await?).await?,
+        Command::Client { file, command } => {
+            let app = server::open(Config::load(file.config.as_deref())?).await?;
+            cli::clients::client(app.store.as_ref(), command).await?;
+        }
         Command::Audit { file, command } => {
             let app = server::open(Config::load(file.config.as_deref())?).await?;
             cli::services::audit(app.store.as_ref(), command).await?;

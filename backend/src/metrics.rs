@@ -179,6 +179,7 @@ impl Metrics {
             Some(QuarantineReason::NotAllowed) => "quarantined_not_allowed",
             Some(QuarantineReason::UnknownRecord) => "quarantined_unknown_record",
             Some(QuarantineReason::Contradiction) => "quarantined_contradiction",
+            Some(QuarantineReason::Erased) => "quarantined_erased",
         };
         self.count("vereda_events_total", vec![Label::new("outcome", outcome)]);
     }

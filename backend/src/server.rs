@@ -2,6 +2,7 @@
 
 use crate::commons::{Commons, Link, Linked, Memory};
 use crate::config::{Config, Database};
+use crate::erasure;
 use crate::error::ServerError;
 use crate::http::{App, Shared, metrics_router, router};
 use crate::identity::keys;
@@ -81,6 +82,7 @@ pub async fn open(mut config: Config) -> Result<Shared, ServerError> {
         metrics,
         store,
         description: OnceLock::new(),
+        sweep: Notify::new(),
         draining: AtomicBool::new(false),
         config,
     }))
@@ -163,7 +165,8 @@ pub fn serve(app: Shared) -> Result<Running, ServerError> {
     let service = metrics_router(app.clone()).into_make_service();
     let tasks = vec![serving, tokio::spawn(tuned(server, &app, metrics.clone()).serve(service))];
     let look = Arc::new(Notify::new());
-    let mut beside = vec![tokio::spawn(count(app.clone())), tokio::spawn(watch_keys(app.clone()))];
+    let (keys, erasures) = (watch_keys(app.clone()), erasure::finish(app.clone()));
+    let mut beside = vec![tokio::spawn(count(app.clone())), tokio::spawn(keys), tokio::spawn(erasures)];
     let https = certificates.is_some();
     beside.extend(certificates.map(|certificates| tokio::spawn(certificates.watch(look.clone()))));
     tracing::info!(%api_addr, %metrics_addr, https, "listening");

@@ -115,6 +115,7 @@ async fn contract(store: Arc<dyn Store>) {
     history(&store, &world).await;
     outcomes(&store, &world).await;
     counting(&store).await;
+    erasures(&store, &world).await;
     audit(&store).await;
 }
 
@@ -585,10 +586,128 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
         push.reassigned = vec![Reassigned { client, from, to }];
         assert_eq!(store.append(push).await.unwrap(), Appended::Done);
         let key = RecordKey::Client(client);
-        assert_eq!(pull(from).await, [Change::Purge { key }]);
+        assert_eq!(pull(from).await, [Change::Purge { key, erased: false }]);
         assert!(
             matches!(&pull(to).await[..], [Change::State { record: Record::Client(c) }] if c.id == client)
         );
+    }
+}
+
+/// A client who was erased: at once from everything that is asked for, in steps from the events.
+async fn erasures(store: &Arc<dyn Store>, world: &World) {
+    let device = enrol(store, &world.officer, 95).await;
+    let (client, other) = (ClientId(Uuid::from_u128(9_100)), ClientId(Uuid::from_u128(9_101)));
+    let key = RecordKey::Client(client);
+    let mut hashes = Vec::new();
+    for of in [client, other, client] {
+        let now = snapshot(store, &world.branch, device, &[]).await;
+        let event = captured(&world.officer, &world.branch, device, now.head, of);
+        hashes.push(event.hash);
+        assert_eq!(
+            store.append(push_of(&world.officer, &world.branch, &now, &event)).await.unwrap(),
+            Appended::Done
+        );
+    }
+    // One more, kept aside, whose reason quotes it.
+    let before = snapshot(store, &world.branch, device, &[key]).await;
+    let event = captured(&world.officer, &world.branch, device, before.head, client);
+    let mut push = push_of(&world.officer, &world.branch, &before, &event);
+    let quoting = EventOutcome::Quarantined { reason: QuarantineReason::Malformed, detail: "Peña".into() };
+    push.events = vec![NewEvent { waits_for: Some(key), ..row(&event, quoting) }];
+    push.records.clear();
+    let mut mine = entry(9_200, world.officer.id, Some(world.branch.id), Group::T3);
+    (mine.client, mine.client_ref) = (Some(client), None);
+    push.history = vec![(7_000, mine.clone())];
+    assert_eq!(store.append(push).await.unwrap(), Appended::Done);
+    let file = FileKey { client, sha256: Hash::of(b"abc") };
+    store.add_piece(file, 0, b"abc".to_vec()).await.unwrap();
+    assert_eq!(store.client_records(client).await.unwrap().len(), 1);
+
+    let erase = |client, branch| Erase { client, branch, by: Doer::CommandLine, now: 8_000 };
+    let noted_before = noted(store).await;
+    for (client, branch) in [(ClientId(Uuid::now_v7()), None), (client, Some(world.other.id))] {
+        assert_eq!(store.erase(erase(client, branch)).await.unwrap(), None);
+    }
+    let stale = snapshot(store, &world.branch, device, &[key]).await;
+    let (one, two) =
+        tokio::join!(store.erase(erase(client, Some(world.branch.id))), store.erase(erase(client, None)));
+    let erased = one.unwrap().unwrap();
+    assert_eq!(two.unwrap().as_ref(), Some(&erased), "once");
+    assert_eq!((erased.client, erased.branch, erased.erased_at), (client, world.branch.id, 8_000));
+    assert_eq!(noted(store).await, noted_before + 1);
+    let written = store.audit(0, 100_000).await.unwrap().pop().unwrap().text;
+    assert!(written.contains("client_erased") && written.contains(&client.to_string()), "{written}");
+
+    assert!(store.client_record(client).await.unwrap().is_none());
+    assert!(store.client_records(client).await.unwrap().is_empty());
+    assert!(store.client_record(other).await.unwrap().is_some());
+    assert_eq!(store.file(file).await.unwrap(), FileState::default());
+    assert!(store.file_bytes(file).await.unwrap().is_empty());
+    let kept = store.history_entry(mine.id, HistoryScope::All).await.unwrap().unwrap();
+    assert_eq!(
+        (kept.client, kept.probability.to_bits(), kept.margin.to_bits()),
+        (None, mine.probability.to_bits(), mine.margin.to_bits())
+    );
+    let now = snapshot(store, &world.branch, device, &[key, RecordKey::Client(other)]).await;
+    assert_eq!(now.erased, [client].into());
+    assert_eq!(now.records.len(), 1);
+    // Whoever decided on what there was before decides anew.
+    let late = captured(&world.officer, &world.branch, device, stale.head, client);
+    assert_eq!(
+        store.append(push_of(&world.officer, &world.branch, &stale, &late)).await.unwrap(),
+        Appended::Stale
+    );
+    for owner in [None, Some(world.officer.id)] {
+        let query =
+            PullQuery { branch: world.branch.id, owner, cursor: stale.branch_seq, limit: 9, count: true };
+        let page = store.pull(query).await.unwrap();
+        assert_eq!(read(page.changes), [Change::Purge { key, erased: true }]);
+    }
+
+    let mut steps = 0;
+    let done = loop {
+        steps += 1;
+        match store.sweep(2, 9_000).await.unwrap() {
+            Swept::Nothing => panic!("it is not done"),
+            Swept::More => {}
+            Swept::Done(erasure) => break erasure,
+        }
+    };
+    assert!(steps > 1, "{steps}");
+    assert_eq!((done.client, done.swept_at, done.events), (client, Some(9_000), 3));
+    assert_eq!(store.sweep(2, 9_000).await.unwrap(), Swept::Nothing);
+    assert_eq!(store.erasures(Some(world.branch.id), 9).await.unwrap(), std::slice::from_ref(&done));
+    assert_eq!(store.erasures(None, 9).await.unwrap(), [done]);
+    assert!(store.erasures(Some(world.other.id), 9).await.unwrap().is_empty());
+    // The chain is what it was; what quoted is gone; nothing waits.
+    let swept = snapshot(store, &world.branch, device, &[key]).await;
+    assert_eq!(swept.head, ChainHead { seq: 4, hash: event.hash });
+    assert_eq!(swept.stored.iter().take(3).map(|e| e.hash).collect::<Vec<_>>(), hashes);
+    let aside = EventOutcome::Quarantined { reason: QuarantineReason::Erased, detail: ERASED_DETAIL.into() };
+    let outcomes: Vec<_> = swept.stored.iter().map(|e| e.outcome.clone()).collect();
+    assert_eq!(outcomes, [EventOutcome::Stored, EventOutcome::Stored, EventOutcome::Stored, aside]);
+    assert!(swept.waiting.is_empty());
+
+    // A name that a service gave: its scores lose it, another's keep theirs.
+    for (n, officer) in [(9_300, world.officer.id), (9_301, world.officer.id), (9_302, world.colleague.id)] {
+        let named = HistoryEntry {
+            client: None,
+            client_ref: Some("cédula 77".into()),
+            ..entry(n, officer, None, Group::T1)
+        };
+        store.add_history(vec![(7_000, named)], 7_000).await.unwrap();
+    }
+    let of = EraseScores {
+        service: world.officer.id,
+        client_ref: "cédula 77".into(),
+        by: Doer::CommandLine,
+        now: 9_000,
+    };
+    assert_eq!(store.erase_scores(of.clone()).await.unwrap(), 2);
+    assert_eq!(store.erase_scores(of).await.unwrap(), 0);
+    for (n, name) in [(9_300, None), (9_301, None), (9_302, Some("cédula 77"))] {
+        let entry = store.history_entry(AssessmentId(Uuid::from_u128(n)), HistoryScope::All).await.unwrap();
+        assert_eq!(entry.unwrap().client_ref.as_deref(), name);
     }
 }
 

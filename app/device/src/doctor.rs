@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use serde_json::value::RawValue;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use vereda_domain::event::{ChainHead, Hash, Header};
+use vereda_domain::event::{ChainHead, Header, chain_hash};
 use vereda_domain::gateway::{ExportFile, SealedFor, UserView};
 
 /// Enough room for the app to go on for a while, in bytes.
@@ -228,7 +228,7 @@ fn whole_chain(db: &Connection) -> Result<()> {
                 header.seq, head.seq
             )));
         }
-        head = ChainHead { seq: header.seq, hash: Hash::of(text.as_bytes()) };
+        head = ChainHead { seq: header.seq, hash: chain_hash(&text) };
     }
     Ok(())
 }
@@ -255,7 +255,7 @@ fn readable(folder: &Path, key: &StoreKey) -> Result<Vec<Box<RawValue>>> {
                 Ok((row.get(0)?, row.get(1)?))
             });
         match read {
-            Ok((text, hash)) if Hash::of(text.as_bytes()).to_string() == hash => {
+            Ok((text, hash)) if chain_hash(&text).to_string() == hash => {
                 events.push(RawValue::from_string(text)?);
             }
             Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(events),

@@ -1,5 +1,6 @@
 //! What the operator does by hand.
 
+pub mod clients;
 pub mod people;
 pub mod services;
 

@@ -8,6 +8,7 @@ mod client;
 mod cors;
 mod devices;
 mod docs;
+mod erasure;
 mod export;
 mod files;
 mod history;
@@ -46,7 +47,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -82,6 +83,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The description of the API, made when it is first asked for.
     pub description: OnceLock<Bytes>,
+    /// Tells that there is an erasure to finish.
+    pub sweep: Notify,
     /// Whether the server is about to stop: then it is not ready.
     pub draining: AtomicBool,
 }

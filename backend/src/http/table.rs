@@ -4,7 +4,9 @@
 
 use super::route::Reach::{All, Any, Branch, Home, Own};
 use super::route::{Access, Route, Who};
-use super::{audit, auth, devices, docs, export, files, history, insight, models, openapi, outcomes};
+use super::{
+    audit, auth, devices, docs, erasure, export, files, history, insight, models, openapi, outcomes,
+};
 use super::{people, predict, query, services, status, sync};
 use crate::config::Config;
 use crate::rates::RouteClass;
@@ -286,6 +288,35 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .at(CLIENT)
             .at(SHA256)
             .gives::<FileStatus>(200, "How much of it is here."),
+        Route::get("/api/clients/{client}/data", Roles(OVERSIGHT), erasure::data)
+            .about(
+                "client_data",
+                "All that is kept about a client",
+                "For whoever asks what is kept about them. That it was brought out is in the audit log.",
+            )
+            .at(CLIENT)
+            .gives::<ClientData>(200, "Everything but the bytes of files."),
+        Route::post("/api/clients/{client}/erase", Roles(OVERSIGHT), erasure::erase)
+            .about(
+                "erase_client",
+                "Erase what is kept about a client",
+                "At once for everybody who asks here; devices hear of it when they sync next. Scores stay without the \
+                 client, and events without their text. It cannot be undone. Repeated, the answer says how far it is.",
+            )
+            .at(CLIENT)
+            .gives::<Erasure>(200, "They are erased."),
+        Route::get("/api/erasures", Roles(OVERSIGHT), erasure::list)
+            .about("erasures", "Whose data was erased, latest first", "")
+            .query(erasure::AT_MOST)
+            .lists::<Erasure>("The erasures."),
+        Route::post("/api/history/erase", Roles(ADMIN), erasure::erase_scores)
+            .about(
+                "erase_client_ref",
+                "Take a client off the scores that a service asked for",
+                "The scores stay, and cannot be told from others any more.",
+            )
+            .takes::<EraseRef>(small)
+            .gives::<ErasedRef>(200, "How many there were."),
         Route::get("/api/devices", Roles(OVERSIGHT), devices::list)
             .about("devices", "Every device that the caller sees to", "")
             .lists::<Device>("The devices."),

@@ -6,6 +6,7 @@
 
 mod audit;
 mod codec;
+mod erasure;
 mod files;
 pub mod insight;
 pub mod postgres;
@@ -13,6 +14,7 @@ mod rotation;
 pub mod sqlite;
 
 pub use audit::*;
+pub use erasure::*;
 pub use files::*;
 pub use insight::*;
 
@@ -20,7 +22,7 @@ use crate::error::StoreError;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vereda_domain::api::{
     BranchInfo, Change, Colleague, Deed, Device, DeviceInfo, Doer, EventOutcome, HistoryEntry, ModelManifest,
     Quarantined, Role, Scope, Secret,
@@ -35,7 +37,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// All that the server keeps.
 pub trait Store:
-    AuditStore + PeopleStore + SyncStore + FileStore + ModelStore + HistoryStore + InsightStore
+    AuditStore + PeopleStore + SyncStore + FileStore + ModelStore + HistoryStore + InsightStore + ErasureStore
 {
     /// How busy the ways to the database are.
     fn saturation(&self) -> Saturation;
@@ -366,6 +368,43 @@ pub struct Snapshot {
     pub records: BTreeMap<RecordKey, Record>,
     /// Events that wait for any of them, or for what those would bring.
     pub waiting: Vec<Waiting>,
+    /// Clients among those asked for whose data was erased.
+    pub erased: BTreeSet<ClientId>,
+}
+
+/// What is found of the records that a push touches.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// See [`Snapshot::records`].
+    pub records: BTreeMap<RecordKey, Record>,
+    /// See [`Snapshot::waiting`].
+    pub waiting: Vec<Waiting>,
+    /// See [`Snapshot::erased`].
+    pub erased: BTreeSet<ClientId>,
+}
+
+impl Found {
+    /// Takes in a record as it is stored.
+    pub(crate) fn take(&mut self, key: RecordKey, body: &str) -> Result<()> {
+        match (read_record(body)?, key) {
+            (Some(record), _) => drop(self.records.insert(key, record)),
+            (None, RecordKey::Client(client)) => drop(self.erased.insert(client)),
+            (None, RecordKey::Assessment(_)) => {}
+        }
+        Ok(())
+    }
+}
+
+/// What the column of a record holds, once its client was erased: the row stays, so that everybody who had the
+/// record hears of it.
+pub(crate) const ERASED_BODY: &str = "";
+
+/// A record from its column; none if it was erased.
+pub(crate) fn read_record(body: &str) -> Result<Option<Record>> {
+    if body == ERASED_BODY {
+        return Ok(None);
+    }
+    Record::read(body).map(Some).map_err(|e| StoreError::corrupt("record", e))
 }
 
 /// A record with what pulls are filtered by.
@@ -483,6 +522,9 @@ pub enum PageChange {
     Purge {
         /// Which.
         key: RecordKey,
+        /// See [`Change::Purge`].
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        erased: bool,
     },
 }
 
@@ -490,10 +532,10 @@ impl PageChange {
     /// From the columns of a row: a record's text, or the key of one that left.
     pub(crate) fn of(body: Option<String>, key: impl FnOnce() -> Result<RecordKey>) -> Result<PageChange> {
         match body {
-            Some(body) => RawValue::from_string(body)
+            Some(body) if body != ERASED_BODY => RawValue::from_string(body)
                 .map(|record| PageChange::State { record })
                 .map_err(|e| StoreError::corrupt("record", e)),
-            None => key().map(|key| PageChange::Purge { key }),
+            gone => key().map(|key| PageChange::Purge { key, erased: gone.is_some() }),
         }
     }
 
@@ -506,7 +548,7 @@ impl PageChange {
             PageChange::State { record } => Change::State {
                 record: Record::read(record.get()).map_err(|e| StoreError::corrupt("record", e))?,
             },
-            PageChange::Purge { key } => Change::Purge { key: *key },
+            PageChange::Purge { key, erased } => Change::Purge { key: *key, erased: *erased },
         })
     }
 }

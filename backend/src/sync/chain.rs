@@ -2,8 +2,9 @@
 
 use super::PushError;
 use crate::store::{Snapshot, StoredEvent};
+use vereda_domain::ClientId;
 use vereda_domain::api::{MAX_PUSH_EVENTS, Push};
-use vereda_domain::event::{Event, EventBody, Hash, Header, MAX_EVENT_BYTES};
+use vereda_domain::event::{Event, EventBody, Hash, Header, MAX_EVENT_BYTES, Stub};
 use vereda_domain::record::RecordKey;
 
 /// One event as it came in.
@@ -11,12 +12,14 @@ use vereda_domain::record::RecordKey;
 pub struct Incoming {
     /// Exactly as sent.
     pub text: String,
-    /// Of `text`.
+    /// Of `text`; of what it stands for, when it is what is left of an event.
     pub hash: Hash,
     /// What every version writes.
     pub header: Header,
     /// The whole of it, if this version can read it.
     pub event: Result<Event, Unread>,
+    /// The client it is about, as far as can be told.
+    pub client: Option<ClientId>,
 }
 
 /// Why an event with a good header cannot be read whole.
@@ -26,15 +29,15 @@ pub enum Unread {
     UnknownKind(String),
     /// Its body is not of the shape of its type, or too large.
     Malformed(String),
+    /// It is what is left of an event that had this hash: its client was erased.
+    Erased(Hash),
 }
 
 impl Incoming {
     /// The records that decide about it.
     pub fn touches(&self) -> Vec<RecordKey> {
-        match &self.event {
-            Ok(event) => vec![event.body.key(), RecordKey::Client(event.body.client())],
-            Err(_) => Vec::new(),
-        }
+        let changes = self.event.as_ref().ok().map(|event| event.body.key());
+        changes.into_iter().chain(self.client.map(RecordKey::Client)).collect()
     }
 }
 
@@ -55,7 +58,15 @@ pub fn read(push: Push) -> Result<Vec<Incoming>, PushError> {
         if header.seq == 0 {
             return Err(PushError::Unreadable { index, why: "seq counts from 1".into() });
         }
-        incoming.push(Incoming { hash: Hash::of(text.as_bytes()), header, event, text });
+        let hash = match &event {
+            Err(Unread::Erased(hash)) => *hash,
+            _ => Hash::of(text.as_bytes()),
+        };
+        let client = match &event {
+            Ok(event) => Some(event.body.client()),
+            Err(_) => named(&text),
+        };
+        incoming.push(Incoming { hash, header, event, client, text });
     }
     Ok(incoming)
 }
@@ -76,6 +87,9 @@ fn body(text: &str) -> Result<Event, Unread> {
         struct Tag {
             r#type: String,
         }
+        if let Some(stub) = Stub::read(text) {
+            return Unread::Erased(stub.hash());
+        }
         match serde_json::from_str::<Kind>(text) {
             Ok(kind) if !EventBody::KINDS.contains(&kind.body.r#type.as_str()) => {
                 Unread::UnknownKind(kind.body.r#type.chars().take(60).collect())
@@ -83,6 +97,19 @@ fn body(text: &str) -> Result<Event, Unread> {
             _ => Unread::Malformed(error.to_string()),
         }
     })
+}
+
+/// The client that a body of any shape names where every event names one.
+fn named(text: &str) -> Option<ClientId> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        body: Client,
+    }
+    #[derive(serde::Deserialize)]
+    struct Client {
+        client: ClientId,
+    }
+    serde_json::from_str::<Named>(text).ok().map(|named| named.body.client)
 }
 
 /// How much of the push is stored already. What is stored must be the same; the rest must follow.

@@ -1,6 +1,7 @@
 //! Whether one event may be applied, apart from what the fold itself decides.
 
 use super::Pusher;
+use crate::store::ERASED_DETAIL;
 use vereda_domain::api::{QuarantineReason, Role};
 use vereda_domain::attachment::MAX_ATTACHMENTS;
 use vereda_domain::client::{ClientField, ClientProblem, check};
@@ -36,6 +37,11 @@ impl Quarantine {
     pub fn until(record: RecordKey) -> Quarantine {
         let detail = FoldError::UnknownRecord.to_string();
         Quarantine { reason: QuarantineReason::UnknownRecord, detail, waits_for: Some(record) }
+    }
+
+    /// For good: its client was erased.
+    pub fn erased() -> Quarantine {
+        Quarantine::new(QuarantineReason::Erased, ERASED_DETAIL)
     }
 
     /// For what the fold says; `key` is the record that the event changes.

@@ -6,10 +6,10 @@ use super::{PushError, Pusher};
 use crate::clock::rfc3339;
 use crate::models::{Models, suggested};
 use crate::store::{NewEvent, Reassigned, RecordRow, Snapshot, Waiting};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vereda_domain::api::{EventOutcome, HistoryEntry, QuarantineReason, Source};
-use vereda_domain::event::{Assessment, Event, EventBody, margin_bits};
+use vereda_domain::event::{Assessment, Event, EventBody, Stub, margin_bits};
 use vereda_domain::record::{AssessmentRecord, Rank, Record, RecordKey, Rescore, fold};
 use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis, UserId};
 use vereda_scoring::Model;
@@ -21,6 +21,7 @@ pub struct Work<'a> {
     models: &'a Models,
     records: BTreeMap<RecordKey, Record>,
     waiting: Vec<Waiting>,
+    erased: BTreeSet<ClientId>,
     events: Vec<NewEvent>,
     settled: Vec<(DeviceId, u64, EventOutcome)>,
     /// Records that changed, in the order of their last change.
@@ -70,6 +71,7 @@ impl<'a> Work<'a> {
             models,
             records: snapshot.records,
             waiting: snapshot.waiting,
+            erased: snapshot.erased,
             events: Vec::new(),
             settled: Vec::new(),
             changed: Vec::new(),
@@ -82,7 +84,12 @@ impl<'a> Work<'a> {
     /// Takes the next event of the chain, and whatever waited for what it brings.
     pub async fn take(&mut self, incoming: &Incoming) -> Result<(), PushError> {
         let rank = self.pusher.role.rank();
+        if let Some(event) = self.left_of(incoming, rank)? {
+            self.events.push(event);
+            return Ok(());
+        }
         let judged = match &incoming.event {
+            Err(Unread::Erased(_)) => Err(Quarantine::erased()),
             Err(Unread::UnknownKind(kind)) => {
                 let detail = format!("this server does not know events of the type {kind:?}");
                 Err(Quarantine::new(QuarantineReason::UnknownKind, detail))
@@ -121,6 +128,19 @@ impl<'a> Work<'a> {
             self.arrived(arrived).await?;
         }
         Ok(())
+    }
+
+    /// What is kept of an event about a client who was erased while it was on its way, or before.
+    fn left_of(&self, incoming: &Incoming, rank: Rank) -> Result<Option<NewEvent>, PushError> {
+        let erased = incoming.client.is_some_and(|client| self.erased.contains(&client));
+        if !erased {
+            return Ok(None);
+        }
+        let (seq, hash) = (incoming.header.seq, incoming.hash);
+        let text = serde_json::to_string(&Stub::new(incoming.header.clone(), hash))
+            .map_err(|e| PushError::Unreadable { index: 0, why: e.to_string() })?;
+        let (outcome, _) = outcome(&Err(Quarantine::erased()));
+        Ok(Some(NewEvent { seq, hash, text, outcome, key: None, waits_for: None, rank }))
     }
 
     /// Applies what waited for this record, and what waited for what that brings, and so on.

@@ -114,6 +114,19 @@ impl Server {
         server
     }
 
+    /// Stops it, and gives the folder with its data once the embedded database is closed.
+    pub async fn stopped(self) -> TempDir {
+        self.running.shutdown().await;
+        let log = self.config.data_dir.join("vereda.db-wal");
+        let closed = async {
+            while log.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), closed).await.expect("it is still open");
+        self.dir
+    }
+
     pub fn url(&self, path: &str) -> String {
         match &self.replica {
             Some((_, proxy)) => format!("http://{}{path}", proxy.addr),
@@ -422,7 +435,7 @@ pub fn records(changes: Vec<Change>) -> BTreeMap<RecordKey, Record> {
                 };
                 records.insert(key, record);
             }
-            Change::Purge { key } => {
+            Change::Purge { key, .. } => {
                 records.remove(&key);
             }
         }

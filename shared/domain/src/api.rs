@@ -15,6 +15,10 @@
 //! | GET `/api/clients/{client}/files/{sha256}/status` | | [`FileStatus`] |
 //! | POST `/api/clients/{client}/files/{sha256}?from=` | a piece of the file | [`FileStatus`] |
 //! | GET `/api/clients/{client}/files/{sha256}` | | the file's bytes |
+//! | GET `/api/clients/{client}/data` | | [`ClientData`] |
+//! | POST `/api/clients/{client}/erase` | | [`Erasure`] |
+//! | GET `/api/erasures` | | `Vec<`[`Erasure`]`>`, latest first |
+//! | POST `/api/history/erase` | [`EraseRef`] | [`ErasedRef`] |
 //! | GET `/api/devices` | | `Vec<`[`Device`]`>` |
 //! | POST `/api/devices/{id}/revoke` | | 204 |
 //! | GET `/api/models` | | `Vec<`[`ModelManifest`]`>`, newest first |
@@ -34,9 +38,11 @@
 //! Those of administrators are in [`admin`]. Every refusal is a [`Problem`] (RFC 9457).
 
 mod admin;
+mod erasure;
 mod insight;
 
 pub use admin::*;
+pub use erasure::*;
 pub use insight::*;
 
 use crate::event::{ChainHead, Hash};
@@ -365,6 +371,8 @@ pub enum QuarantineReason {
     UnknownRecord,
     /// Contradicts what is stored under the same id.
     Contradiction,
+    /// About a client whose data was erased on request: not even its text is kept.
+    Erased,
 }
 
 /// Proof of what the server holds durably of a device's chain.
@@ -425,6 +433,10 @@ pub enum Change {
     Purge {
         /// Which.
         key: RecordKey,
+        /// It is nobody's any more: the data of its client was erased. What a device still has of them goes
+        /// too, the text of delivered events with it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        erased: bool,
     },
 }
 

@@ -320,6 +320,60 @@ pub struct Header {
     pub branch: BranchId,
 }
 
+/// What stays of an event when the data of its client is erased: who wrote it when, and the hash that its text
+/// had, on which the rest of the chain stands. It takes the text's place wherever that was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stub {
+    /// As it was.
+    #[serde(flatten)]
+    pub header: Header,
+    body: StubBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum StubBody {
+    Erased { hash: Hash },
+}
+
+impl Stub {
+    /// The `type` of its body: no event has it.
+    pub const KIND: &str = "erased";
+
+    /// Of an event that had this hash.
+    pub fn new(header: Header, hash: Hash) -> Stub {
+        Stub { header, body: StubBody::Erased { hash } }
+    }
+
+    /// What is to be kept in the place of the text of an event, which had this hash.
+    ///
+    /// # Errors
+    /// When the text has not even the header that every event has.
+    pub fn in_place_of(text: &str, hash: Hash) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Stub::new(serde_json::from_str(text)?, hash))
+    }
+
+    /// If the text is one.
+    pub fn read(text: &str) -> Option<Stub> {
+        // An event may have the word in a value; nearly none has it at all.
+        if !text.contains(r#""erased""#) {
+            return None;
+        }
+        serde_json::from_str(text).ok()
+    }
+
+    /// Of the text that was here.
+    pub fn hash(&self) -> Hash {
+        let StubBody::Erased { hash } = self.body;
+        hash
+    }
+}
+
+/// The hash by which a text stands in its chain: its own, or the one that a [`Stub`] names.
+pub fn chain_hash(text: &str) -> Hash {
+    Stub::read(text).map_or_else(|| Hash::of(text.as_bytes()), |stub| stub.hash())
+}
+
 /// The end of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -344,6 +398,28 @@ impl ChainHead {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_stub_stands_in_the_chain_where_its_event_stood() {
+        let node = DeviceId(uuid::Uuid::nil());
+        let event = format!(
+            r#"{{"device":"{node}","seq":3,"prev":"{z}","hlc":"0000000000001000.00000.{node}","at":1,"actor":"{node}","branch":"{node}","body":{{"type":"client_edited","name":"\"erased\""}}}}"#,
+            z = Hash::ZERO
+        );
+        let hash = Hash::of(event.as_bytes());
+        assert!(Stub::read(&event).is_none());
+        assert_eq!(chain_hash(&event), hash);
+        let stub = Stub::in_place_of(&event, hash).unwrap();
+        assert_eq!(chain_hash(&stub), hash);
+        let read = Stub::read(&stub).unwrap();
+        assert_eq!((read.header.seq, read.hash()), (3, hash));
+        assert_eq!(serde_json::from_str::<Header>(&stub).unwrap(), read.header);
+        assert!(
+            !EventBody::KINDS.contains(&Stub::KIND) && stub.contains(&format!(r#""type":"{}""#, Stub::KIND))
+        );
+        assert_eq!(Stub::in_place_of(&stub, hash).unwrap(), stub);
+        assert!(Stub::in_place_of("{}", hash).is_err());
+    }
 
     /// A kind that the list lacks would be taken for one of a later version.
     #[test]

@@ -4,7 +4,7 @@
 //! The first line is a [`Header`]; each line after it is one event, exactly as the device hashed it, and
 //! then, one line each, come the files.
 
-use crate::event::{Hash, Header as EventHeader};
+use crate::event::{Hash, Header as EventHeader, chain_hash};
 use crate::{BranchId, ClientId, DeviceId, Millis, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -135,7 +135,7 @@ pub fn read(text: &str) -> Result<Export, ExportError> {
         if !follows || event.device != header.device {
             return Err(ExportError::Broken { seq: event.seq });
         }
-        last = Some((event.seq, Hash::of(line.as_bytes())));
+        last = Some((event.seq, chain_hash(line)));
         events.push(RawValue::from_string(line.to_owned()).map_err(|e| malformed(index + 2, &e))?);
     }
     if u64::try_from(events.len()).ok() != Some(header.events) {

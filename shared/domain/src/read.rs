@@ -26,6 +26,8 @@ struct Outer<'a> {
     #[serde(borrow)]
     record: Option<&'a RawValue>,
     key: Option<RecordKey>,
+    #[serde(default)]
+    erased: bool,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +54,7 @@ impl Change {
             ("state", Some(record), _) => {
                 Ok((Change::State { record: Record::read(record.get())? }, Some(record.get())))
             }
-            ("purge", _, Some(key)) => Ok((Change::Purge { key }, None)),
+            ("purge", _, Some(key)) => Ok((Change::Purge { key, erased: outer.erased }, None)),
             _ => Err(serde_json::Error::custom("a change of an unknown shape")),
         }
     }

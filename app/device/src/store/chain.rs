@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use vereda_domain::api::{
     EventOutcome, EventResult, MAX_PUSH_BYTES, MAX_PUSH_EVENTS, QuarantineReason, Quarantined, Receipt,
 };
-use vereda_domain::event::{ChainHead, Event, EventBody, Hash, MAX_EVENT_BYTES, Sealed};
+use vereda_domain::event::{ChainHead, Event, EventBody, Hash, MAX_EVENT_BYTES, Sealed, Stub};
 use vereda_domain::gateway::{Delivery, SyncItem};
 use vereda_domain::hlc::Clock;
 use vereda_domain::record::{self, RecordKey};
@@ -190,6 +190,22 @@ pub(crate) fn unsent(db: &Connection) -> Result<Vec<Box<RawValue>>> {
         events.push(RawValue::from_string(row.get(0)?)?);
     }
     Ok(events)
+}
+
+/// Leaves of the events about a record what the chain needs. What the server has to be told again, should it be
+/// set back to a backup, is that much.
+pub(crate) fn erase(db: &Connection, key: &RecordKey) -> Result<()> {
+    let mut statement = db.prepare_cached("SELECT seq, text, hash FROM events WHERE record = ?1")?;
+    let mut rows = statement.query([key_text(key)])?;
+    let mut left = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (text, hash): (String, String) = (row.get(1)?, row.get(2)?);
+        left.push((row.get::<_, i64>(0)?, Stub::in_place_of(&text, id(&hash)?)?));
+    }
+    for (seq, stub) in left {
+        db.prepare_cached("UPDATE events SET text = ?2 WHERE seq = ?1")?.execute((seq, stub))?;
+    }
+    Ok(())
 }
 
 /// Notes what became of a batch and the receipt for it. Gives how many events that is new for.

@@ -9,7 +9,7 @@ use super::{chain, project};
 use crate::error::{DeviceError, Result};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
-use vereda_domain::event::{ChainHead, Event, EventBody, Sealed};
+use vereda_domain::event::{ChainHead, Event, EventBody, Sealed, Stub};
 use vereda_domain::hlc::Hlc;
 use vereda_domain::record::{self, Record, RecordKey};
 
@@ -30,7 +30,8 @@ pub(crate) fn record_again(db: &Connection, old: &Identity, new: &Identity) -> R
     let mut head = ChainHead::EMPTY;
     let mut names: BTreeMap<Hlc, Hlc> = BTreeMap::new();
     let mut again = Vec::with_capacity(texts.len());
-    for text in &texts {
+    // What is left of an event about somebody who was erased has nothing to record again.
+    for text in texts.iter().filter(|text| Stub::read(text).is_none()) {
         let before: Event = serde_json::from_str(text)?;
         let hlc = Hlc { node: new.device, ..before.hlc };
         names.insert(before.hlc, hlc);

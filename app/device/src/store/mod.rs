@@ -34,8 +34,12 @@ pub(crate) const FILE: &str = "store.db";
 /// Of every page, as SQLCipher makes them.
 pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Each entry leads from the schema of its index to the next.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 /// What is kept of the file in memory by each connection, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 /// The same for the one that writes: a page of a first pull touches the leaves of every index.

@@ -4,7 +4,7 @@ use super::{files, meta};
 use crate::error::Result;
 use rusqlite::{Connection, OptionalExtension};
 use vereda_domain::client::{ClientField, compact, fold_name, phone_key};
-use vereda_domain::event::Event;
+use vereda_domain::event::{Event, Stub};
 use vereda_domain::record::{AssessmentRecord, ClientRecord, Record, RecordKey, Register, Rescore};
 use vereda_domain::{AssessmentId, ClientId};
 
@@ -264,7 +264,11 @@ pub(crate) fn rebuild(db: &Connection) -> Result<()> {
     let mut events = db.prepare("SELECT text FROM events ORDER BY seq")?;
     let mut rows = events.query([])?;
     while let (Some(row), Some(rank)) = (rows.next()?, rank) {
-        let event: Event = serde_json::from_str(&row.get::<_, String>(0)?)?;
+        let text: String = row.get(0)?;
+        if Stub::read(&text).is_some() {
+            continue;
+        }
+        let event: Event = serde_json::from_str(&text)?;
         let record = load(db, &event.body.key())?;
         // A record that was purged or that the server contradicts stays as it is.
         if let Ok(record) = vereda_domain::record::fold(record, &event, rank) {

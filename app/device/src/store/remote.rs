@@ -107,10 +107,13 @@ fn apply_change(
             unpurge(db, &key)?;
             Ok(words)
         }
-        Change::Purge { key } => {
+        Change::Purge { key, erased } => {
             let (kind, id) = project::columns(&key);
-            db.prepare_cached("INSERT OR IGNORE INTO purges (kind, id) VALUES (?1, ?2)")?
-                .execute((kind, id))?;
+            db.prepare_cached(
+                "INSERT INTO purges (kind, id, erased) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET erased = max(erased, excluded.erased)",
+            )?
+            .execute((kind, id, erased))?;
             Ok(None)
         }
     }
@@ -123,27 +126,46 @@ fn unpurge(db: &Connection, key: &RecordKey) -> Result<()> {
 }
 
 /// Forgets what is not for this user any more, once nothing captured here hangs on it: no event that
-/// waits, no unfinished interview, no file.
+/// waits, no unfinished interview, no file. Of a client who was erased only what waits to be sent is kept,
+/// until it is; then nothing, delivered events included.
 pub(crate) fn purge(db: &Connection) -> Result<()> {
     let mut statement = db.prepare_cached(
-        "SELECT kind, id FROM purges p
+        "SELECT kind, id, erased FROM purges p
          WHERE NOT EXISTS (SELECT 1 FROM events e
                            WHERE e.status = 0 AND (e.record = p.kind || '/' || p.id OR e.client = p.id))
-           AND NOT EXISTS (SELECT 1 FROM drafts d WHERE d.client = p.id)
-           AND NOT EXISTS (SELECT 1 FROM files f WHERE f.sent = 0 AND f.client = p.id)",
+           AND (erased OR NOT EXISTS (SELECT 1 FROM drafts d WHERE d.client = p.id))
+           AND (erased OR NOT EXISTS (SELECT 1 FROM files f WHERE f.sent = 0 AND f.client = p.id))",
     )?;
     let mut rows = statement.query([])?;
     let mut gone = Vec::new();
     while let Some(row) = rows.next()? {
         let (kind, id): (String, String) = (row.get(0)?, row.get(1)?);
-        gone.push(match kind.as_str() {
+        let key = match kind.as_str() {
             "client" => RecordKey::Client(super::id::<ClientId>(&id)?),
             _ => RecordKey::Assessment(super::id(&id)?),
-        });
+        };
+        gone.push((key, row.get::<_, bool>(2)?));
     }
-    for key in &gone {
+    for (key, erased) in &gone {
+        if *erased {
+            erase(db, key)?;
+        }
         project::remove(db, key)?;
         unpurge(db, key)?;
+    }
+    Ok(())
+}
+
+/// Leaves nothing of a record but its place in the chain.
+fn erase(db: &Connection, key: &RecordKey) -> Result<()> {
+    chain::erase(db, key)?;
+    let (_, id) = project::columns(key);
+    for sql in [
+        "DELETE FROM drafts WHERE client = ?1",
+        "DELETE FROM unread WHERE instr(text, ?1) > 0",
+        "DELETE FROM old_events WHERE instr(text, ?1) > 0",
+    ] {
+        db.prepare_cached(sql)?.execute([&id])?;
     }
     Ok(())
 }

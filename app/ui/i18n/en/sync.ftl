@@ -28,6 +28,7 @@ aside-foreign = It belongs to another user, device or branch.
 aside-not-allowed = Your role may not do this, or the client is in another portfolio.
 aside-unknown-record = It refers to a client or an assessment that has not reached the server yet. It settles by itself when that arrives.
 aside-contradiction = The server already has another content under the same identifier; it kept the first.
+aside-erased = The data of this client was erased at their request, and what is recorded about them is not kept. Nothing is left to do.
 aside-other = The server gave a reason that this version does not know.
 sync-unread = { $n ->
     [one] { $n } change on the server needs a newer version of this app. Everything else is here.

@@ -28,6 +28,7 @@ aside-foreign = Pertenece a otro usuario, dispositivo o sucursal.
 aside-not-allowed = Su rol no puede hacer esto, o el cliente es de otra cartera.
 aside-unknown-record = Se refiere a un cliente o una evaluación que aún no llegó al servidor. Se resuelve solo cuando llegue.
 aside-contradiction = El servidor ya tiene otro contenido con el mismo identificador y conservó el primero.
+aside-erased = Los datos de este cliente se borraron a petición suya y lo que se registre sobre él no se guarda. No hay nada que hacer.
 aside-other = El servidor dio un motivo que esta versión no conoce.
 sync-unread = { $n ->
     [one] { $n } cambio del servidor necesita una versión más nueva de la aplicación. Todo lo demás está aquí.

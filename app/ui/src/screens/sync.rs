@@ -274,6 +274,7 @@ pub(super) fn reason_text(why: &str) -> &'static str {
         "not_allowed" => "aside-not-allowed",
         "unknown_record" => "aside-unknown-record",
         "contradiction" => "aside-contradiction",
+        "erased" => "aside-erased",
         _ => "aside-other",
     }
 }

@@ -1,7 +1,7 @@
 //! Files of clients.
 
 use super::{PostgresStore, all, first, get, reading, run, write};
-use crate::store::codec::{from_json, to_i64, to_u64};
+use crate::store::codec::{to_i64, to_u64};
 use crate::store::*;
 use deadpool_postgres::Transaction;
 
@@ -13,7 +13,7 @@ impl FileStore for PostgresStore {
         let t = reading(&mut connection, doing).await?;
         let sql = "SELECT body FROM records WHERE kind = 'client' AND id = $1";
         let row = first(&t, doing, sql, &[&client.0]).await?;
-        let record = row.map(|row| from_json("record", get(&row, 0)?)).transpose()?;
+        let record = row.map(|row| get(&row, 0).and_then(read_record)).transpose()?.flatten();
         Ok(record.and_then(client_of))
     }
 

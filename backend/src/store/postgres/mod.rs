@@ -5,6 +5,7 @@
 //! and the place where it ends belong together.
 
 mod audit;
+mod erasure;
 mod files;
 mod history;
 mod insight;
@@ -26,13 +27,14 @@ use tokio_postgres::{Config, IsolationLevel, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Schema changes, in order and numbered as SQLite's are.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// The key of the advisory lock under which one server migrates while the others wait: "vereda".

@@ -29,14 +29,9 @@ impl SyncStore for PostgresStore {
         let mut client = self.client().await?;
         let t = reading(&mut client, "take a snapshot").await?;
         let stored = stored_in(&t, device, first, last).await?;
-        let (records, waiting) = records_and_waiting(&t, keys).await?;
-        Ok(Snapshot {
-            branch_seq: branch_seq(&t, branch, "").await?,
-            head: head_in(&t, device, "").await?,
-            stored,
-            records,
-            waiting,
-        })
+        let Found { records, waiting, erased } = records_and_waiting(&t, keys).await?;
+        let (branch_seq, head) = (branch_seq(&t, branch, "").await?, head_in(&t, device, "").await?);
+        Ok(Snapshot { branch_seq, head, stored, records, waiting, erased })
     }
 
     async fn append(&self, append: Append) -> Result<Appended> {
@@ -107,30 +102,27 @@ fn columns(keys: impl IntoIterator<Item = RecordKey>) -> (Vec<&'static str>, Vec
     keys.into_iter().map(key_parts).unzip()
 }
 
-type Found = (BTreeMap<RecordKey, Record>, Vec<Waiting>);
-
 /// The records asked for, the events that wait for them, the records those change, and so on: one
 /// round trip for each step away from what was asked for, however many records.
 async fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Result<Found> {
     let doing = "find records";
     let mut frontier: BTreeSet<RecordKey> = keys.into_iter().collect();
     let mut seen = BTreeSet::new();
-    let (mut records, mut waiting) = (BTreeMap::new(), Vec::new());
+    let mut found = Found::default();
     while !frontier.is_empty() {
         seen.extend(frontier.iter().copied());
         let (kinds, ids) = columns(std::mem::take(&mut frontier));
         let sql = "SELECT r.kind, r.id, r.body FROM unnest($1::text[], $2::uuid[]) AS k(kind, id) \
                    JOIN records r ON r.id = k.id AND r.kind = k.kind";
         for row in all(t, doing, sql, &[&kinds, &ids]).await? {
-            let record = from_json("record", get(&row, 2)?)?;
-            records.insert(key_of(get(&row, 0)?, get(&row, 1)?)?, record);
+            found.take(key_of(get(&row, 0)?, get(&row, 1)?)?, get(&row, 2)?)?;
         }
         let sql = "SELECT e.device, e.seq, e.text, e.rank, e.waits_kind, e.waits_id, e.key_kind, e.key_id \
                    FROM unnest($1::text[], $2::uuid[]) AS k(kind, id) \
                    JOIN events e ON e.waits_id = k.id AND e.waits_kind = k.kind \
                    ORDER BY e.received_ms, e.device, e.seq";
         for row in all(t, doing, sql, &[&kinds, &ids]).await? {
-            waiting.push(Waiting {
+            found.waiting.push(Waiting {
                 device: DeviceId(get(&row, 0)?),
                 seq: to_u64(get(&row, 1)?),
                 text: get(&row, 2)?,
@@ -146,7 +138,7 @@ async fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Resul
             }
         }
     }
-    Ok((records, waiting))
+    Ok(found)
 }
 
 async fn append_in(t: &Transaction<'_>, append: &Append) -> Result<Appended> {
@@ -331,7 +323,7 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         }
         Some(owner) => {
             let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND owner = $4 AND seq > $2 \
-                       UNION ALL SELECT seq, NULL, kind, id FROM purges \
+                       UNION ALL SELECT seq, CASE WHEN erased THEN '' END, kind, id FROM purges \
                        WHERE \"user\" = $4 AND branch = $1 AND seq > $2 ORDER BY 1 LIMIT $3";
             all(t, doing, sql, &[&query.branch.0, &from, &one_more, &owner.0]).await?
         }

@@ -1,6 +1,6 @@
 //! Files of clients.
 
-use super::rows::{all, first, from_json, run, to_i64, to_u64};
+use super::rows::{all, first, run, to_i64, to_u64};
 use super::{SqliteStore, database};
 use crate::store::*;
 use rusqlite::{Transaction, params};
@@ -13,7 +13,7 @@ impl FileStore for SqliteStore {
             let sql = "SELECT body FROM records WHERE kind = 'client' AND id = ?1";
             let body: Option<String> =
                 first(t, doing, sql, [client.0], |row| row.get(0).map_err(|e| database(doing, e)))?;
-            Ok(body.map(|body| from_json("record", &body)).transpose()?.and_then(client_of))
+            Ok(body.as_deref().map(read_record).transpose()?.flatten().and_then(client_of))
         })
         .await
     }

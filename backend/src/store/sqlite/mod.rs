@@ -4,6 +4,7 @@
 //! each other share one commit, so a burst of pushes costs few flushes.
 
 mod audit;
+mod erasure;
 mod files;
 mod history;
 mod insight;
@@ -25,13 +26,14 @@ use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// Statements that a connection keeps prepared: more than there are.
@@ -320,10 +322,12 @@ fn write_loop(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
 
 fn prepare(connection: &mut Connection) -> Result<()> {
     let doing = "prepare the database";
+    // What is deleted or written anew is overwritten with zeros: an erasure must find no older copies in the unused
+    // parts of pages, so it is on from the beginning, and not for erasures alone.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA busy_timeout = 5000;",
+             PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON;",
         )
         .map_err(|e| database(doing, e))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);

@@ -27,14 +27,9 @@ impl SyncStore for SqliteStore {
     ) -> Result<Snapshot> {
         self.read("take a snapshot", move |t| {
             let stored = stored_in(t, device, first, last)?;
-            let (records, waiting) = records_and_waiting(t, keys)?;
-            Ok(Snapshot {
-                branch_seq: branch_seq(t, branch)?,
-                head: head_in(t, device)?,
-                stored,
-                records,
-                waiting,
-            })
+            let Found { records, waiting, erased } = records_and_waiting(t, keys)?;
+            let (branch_seq, head) = (branch_seq(t, branch)?, head_in(t, device)?);
+            Ok(Snapshot { branch_seq, head, stored, records, waiting, erased })
         })
         .await
     }
@@ -103,15 +98,13 @@ fn stored_in(t: &Transaction<'_>, device: DeviceId, first: u64, last: u64) -> Re
     })
 }
 
-type Found = (BTreeMap<RecordKey, Record>, Vec<Waiting>);
-
 /// The records asked for, the events that wait for them, the records those change, and so on.
 fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Result<Found> {
     let doing = "find records";
     let get = |e| database(doing, e);
     let mut queue = keys;
     let mut seen = BTreeSet::new();
-    let (mut records, mut waiting) = (BTreeMap::new(), Vec::new());
+    let mut found = Found::default();
     while let Some(key) = queue.pop() {
         if !seen.insert(key) {
             continue;
@@ -120,12 +113,11 @@ fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Result<Foun
         let sql = "SELECT body FROM records WHERE kind = ?1 AND id = ?2";
         let body: Option<String> = first(t, doing, sql, params![kind, id], |row| row.get(0).map_err(get))?;
         if let Some(body) = body {
-            let record = Record::read(&body).map_err(|e| StoreError::corrupt("record", e))?;
-            records.insert(key, record);
+            found.take(key, &body)?;
         }
         let sql = "SELECT device, seq, text, rank, key_kind, key_id FROM events \
                    WHERE waits_id = ?2 AND waits_kind = ?1 ORDER BY received_ms, device, seq";
-        let found = all(t, doing, sql, params![kind, id], |row| {
+        let held = all(t, doing, sql, params![kind, id], |row| {
             let rank: String = row.get(3).map_err(get)?;
             let waiting = Waiting {
                 device: DeviceId(row.get(0).map_err(get)?),
@@ -138,12 +130,12 @@ fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Result<Foun
             let id: Option<Uuid> = row.get(5).map_err(get)?;
             Ok((waiting, kind.zip(id).map(|(kind, id)| key_of(&kind, id)).transpose()?))
         })?;
-        for (event, changes) in found {
-            waiting.push(event);
+        for (event, changes) in held {
+            found.waiting.push(event);
             queue.extend(changes);
         }
     }
-    Ok((records, waiting))
+    Ok(found)
 }
 
 fn append_in(t: &Transaction<'_>, append: &Append) -> Result<Appended> {
@@ -301,7 +293,7 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
             }
             Some(owner) => {
                 let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND owner = ?4 AND seq > ?2 \
-                           UNION ALL SELECT seq, NULL, kind, id FROM purges \
+                           UNION ALL SELECT seq, iif(erased, '', NULL), kind, id FROM purges \
                            WHERE user = ?4 AND branch = ?1 AND seq > ?2 ORDER BY 1 LIMIT ?3";
                 let parameters = params![query.branch.0, to_i64(cursor), i64::from(query.limit) + 1, owner.0];
                 all(t, doing, sql, parameters, read)?

@@ -20,7 +20,7 @@
 
 use super::{BranchInfo, Role};
 use crate::event::Hash;
-use crate::{BranchId, DeviceId, Millis, SecretId, UserId};
+use crate::{BranchId, ClientId, DeviceId, Millis, SecretId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -466,6 +466,23 @@ pub enum Deed {
     HistoryExported {
         /// As `csv` or `parquet`.
         format: String,
+    },
+    /// All that is kept about a client was brought out.
+    ClientExported {
+        /// Whose.
+        client: ClientId,
+    },
+    /// The data of a client was erased.
+    ClientErased {
+        /// Whose.
+        client: ClientId,
+    },
+    /// Scores that a service asked for lost the name of their client.
+    ClientRefErased {
+        /// Which service.
+        user: UserId,
+        /// How many.
+        scores: u64,
     },
 }
 
