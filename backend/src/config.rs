@@ -5,8 +5,10 @@
 //! environment.
 
 mod edge;
+mod traces;
 
 pub use edge::{AccountRates, AddressRates, Cors, Network, Rates, Tls};
+pub use traces::Traces;
 
 use crate::error::ServerError;
 use crate::identity::passwords::PasswordCost;
@@ -50,6 +52,8 @@ pub struct Config {
     pub redis: Redis,
     /// Scores that are remembered.
     pub predictions: Predictions,
+    /// What is told to a collector of traces.
+    pub traces: Traces,
     /// How much work a guess at a password is; set by code alone.
     #[serde(skip)]
     pub password_cost: PasswordCost,
@@ -192,6 +196,7 @@ impl Default for Config {
             database: Database::default(),
             redis: Redis::default(),
             predictions: Predictions::default(),
+            traces: Traces::default(),
             password_cost: PasswordCost::default(),
         }
     }
@@ -305,6 +310,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ServerError> {
         let refuse = |what: &str| Err(ServerError::Config { what: what.to_owned() });
         self.tls.check().or_else(refuse)?;
+        self.traces.check().or_else(refuse)?;
         if !self.listen.ip().is_loopback() && !self.tls.is_on() && self.trusted_proxies.is_empty() {
             return refuse(
                 "`listen` is not a loopback address: passwords would cross the network in the clear; set \
@@ -446,6 +452,8 @@ mod tests {
         assert!(refused("", &[("VEREDA_RATES_ACCOUNT_READ", "many")]).contains("VEREDA_RATES_ACCOUNT_READ"));
         assert!(refused("", &[("VEREDA_TRUSTED_PROXIES", "10.0.0.0/8, a-proxy")]).contains("a-proxy"));
         assert!(refused("[tls]\nkey = \"key.pem\"", &[]).contains("tls.certificate"));
+        assert!(refused("[traces]\ncollector = \"127.0.0.1:4318\"", &[]).contains("traces.collector"));
+        assert!(refused("", &[("VEREDA_TRACES_SHARE", "1.5")]).contains("traces.share"));
         for origin in ["*", "null", "console.example", "https://console.example/", "https://", "https://a b"]
         {
             let file = format!("[cors]\norigins = [{origin:?}]");

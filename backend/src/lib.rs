@@ -28,6 +28,7 @@ pub mod server;
 pub mod store;
 pub mod sync;
 pub mod tls;
+pub mod traces;
 
 pub use config::Config;
 pub use error::ServerError;

@@ -14,7 +14,7 @@ pub fn init(log: &Log) -> Result<(), ServerError> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|e| wrong(format!("`log.filter`: {e}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
         LogFormat::Text => builder.try_init(),
     }
     .map_err(|e| wrong(format!("logging cannot start: {e}")))

@@ -56,9 +56,11 @@ impl Metrics {
         );
         describe("vereda_tls_reloads_total", "Certificates that were read, by whether they could be used");
         describe("vereda_tls_failures_total", "Connections that came to no request: most failed at HTTPS");
+        describe("vereda_trace_exports_total", "Batches of spans for the collector, by whether it took them");
         let gauge = |name: &'static str, text: &'static str| {
             recorder.describe_gauge(name.into(), None, text.into());
         };
+        gauge("vereda_devices", "Devices with access, by how long ago they were last heard of");
         gauge("vereda_pool_connections", "Connections to the database there are at most");
         gauge("vereda_pool_in_use", "Connections to the database in use");
         gauge("vereda_pool_waiting", "Requests that wait for a connection, or for their turn to write");
@@ -103,6 +105,20 @@ impl Metrics {
 
     fn gauge(&self, name: &'static str, value: f64) {
         self.recorder.register_gauge(&Key::from_name(name), &METADATA).set(value);
+    }
+
+    /// The collector of traces took a batch, or not.
+    pub fn spans_sent(&self, taken: bool) {
+        let result = if taken { "taken" } else { "dropped" };
+        self.count("vereda_trace_exports_total", vec![Label::new("result", result)]);
+    }
+
+    /// How many devices were last heard of how long ago.
+    pub fn devices(&self, heard: &[(&'static str, u64)]) {
+        for (age, devices) in heard {
+            let key = Key::from_parts("vereda_devices", vec![Label::new("heard", *age)]);
+            self.recorder.register_gauge(&key, &METADATA).set(*devices as f64);
+        }
     }
 
     /// How busy the ways to the database are.

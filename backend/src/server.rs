@@ -1,5 +1,6 @@
 //! Starting and stopping.
 
+use crate::clock::now_ms;
 use crate::commons::{Commons, Link, Linked, Memory};
 use crate::config::{Config, Database};
 use crate::erasure;
@@ -21,6 +22,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
 use crate::sync::Sync;
 use crate::tls::Certificates;
+use crate::traces::Traces;
 use axum_server::tls_rustls::RustlsAcceptor;
 use axum_server::{Address, Handle, Server};
 use std::net::{SocketAddr, TcpListener};
@@ -29,6 +31,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
+use vereda_domain::Millis;
 
 /// A server that runs in this process. Dropping it leaves it running; see [`Running::shutdown`].
 pub struct Running {
@@ -79,6 +82,7 @@ pub async fn open(mut config: Config) -> Result<Shared, ServerError> {
         streams: Arc::new(Semaphore::new(config.limits.streams)),
         sync: Sync::new(store.clone(), models.clone(), metrics.clone()),
         models,
+        traces: Traces::open(&config.traces, metrics.clone())?,
         metrics,
         store,
         description: OnceLock::new(),
@@ -166,7 +170,9 @@ pub fn serve(app: Shared) -> Result<Running, ServerError> {
     let tasks = vec![serving, tokio::spawn(tuned(server, &app, metrics.clone()).serve(service))];
     let look = Arc::new(Notify::new());
     let (keys, erasures) = (watch_keys(app.clone()), erasure::finish(app.clone()));
-    let mut beside = vec![tokio::spawn(count(app.clone())), tokio::spawn(keys), tokio::spawn(erasures)];
+    let devices = tell_of_devices(app.clone());
+    let counting = tokio::spawn(count(app.clone()));
+    let mut beside = vec![counting, tokio::spawn(keys), tokio::spawn(erasures), tokio::spawn(devices)];
     let https = certificates.is_some();
     beside.extend(certificates.map(|certificates| tokio::spawn(certificates.watch(look.clone()))));
     tracing::info!(%api_addr, %metrics_addr, https, "listening");
@@ -189,6 +195,40 @@ async fn count(app: Shared) {
             Err(error) => tracing::warn!(%error, "scores could not be counted; they will be"),
         }
         tokio::time::sleep(COUNT_EVERY).await;
+    }
+}
+
+/// How often it is told how long ago devices were heard of.
+const TELL_OF_DEVICES: Duration = Duration::from_secs(30);
+
+/// How long ago a device may have been heard of to count as this.
+const AGES: [(&str, Millis); 5] = [
+    ("hour", 3_600_000),
+    ("day", 24 * 3_600_000),
+    ("week", 7 * 24 * 3_600_000),
+    ("month", 30 * 24 * 3_600_000),
+    ("earlier", Millis::MAX),
+];
+
+/// Tells how long ago devices were heard of.
+async fn tell_of_devices(app: Shared) {
+    loop {
+        let now = now_ms();
+        match app.store.devices_heard(AGES.map(|(_, ms)| now.saturating_sub(ms)).to_vec()).await {
+            Ok(counts) => {
+                // Each count holds those before it.
+                let younger = std::iter::once(0).chain(counts.iter().copied());
+                let heard: Vec<_> = AGES
+                    .iter()
+                    .zip(&counts)
+                    .zip(younger)
+                    .map(|(((age, _), count), younger)| (*age, count.saturating_sub(younger)))
+                    .collect();
+                app.metrics.devices(&heard);
+            }
+            Err(error) => tracing::warn!(%error, "devices could not be counted; they will be"),
+        }
+        tokio::time::sleep(TELL_OF_DEVICES).await;
     }
 }
 
@@ -224,6 +264,9 @@ async fn watch_keys(app: Shared) {
         }
     }
 }
+
+/// How long the last spans may take to be sent.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     let failed = |source| ServerError::Listen { address, source };
@@ -298,6 +341,7 @@ impl Running {
             self.metrics.graceful_shutdown(Some(Duration::from_millis(500)));
         }
         self.beside.iter().for_each(JoinHandle::abort);
+        self.app.traces.close(LAST_SPANS).await;
         tracing::info!("stopped");
     }
 

@@ -63,23 +63,39 @@ async fn people_are_added_by_hand_and_the_log_is_json_without_them() {
         }
     };
     let client = reqwest::Client::new();
+    let device = uuid::Uuid::now_v7();
     let sign_in = async |username: &str, password: &str| {
-        let body = json!({"username": username, "password": password});
+        let machine = json!({"id": device, "name": "Secreta", "platform": "linux"});
+        let body = json!({"username": username, "password": password, "device": machine});
         client.post(format!("{api}/api/auth/sign-in")).json(&body).send().await.unwrap()
     };
     let session: Session = sign_in("ana", "una clave secreta").await.json().await.unwrap();
     sign_in("evil\r\n{\"level\":\"FORGED\"}\u{1b}[31m", "otra clave secreta").await;
     let request =
         client.get(format!("{api}/api/history/x%0d%0aFORGED?x=Secreta")).bearer_auth(&session.access_token);
-    request.header("user-agent", "Secreta").header("x-request-id", "mi-peticion-1").send().await.unwrap();
+    let request = request.header("user-agent", "Secreta").header("x-request-id", "mi-peticion-1");
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    request.header("traceparent", trace).send().await.unwrap();
     terminate(&served.0);
     assert!(served.0.wait().unwrap().success(), "SIGTERM is a clean end");
     log.read_to_string(&mut lines).unwrap();
+    let mut mine = Vec::new();
     for line in lines.lines() {
         let line: Json = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert_ne!(line["level"], "FORGED");
+        if line["request_id"] == "mi-peticion-1" || line["span"]["request_id"] == "mi-peticion-1" {
+            mine.push(line);
+        }
     }
-    assert!(lines.contains("mi-peticion-1") && lines.contains("stopped"));
+    // Every line of a request says which it is, in which trace, whose, and from which device.
+    let ids =
+        json!({"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "user": session.user.id, "device": device});
+    for line in &mine {
+        for (name, id) in ids.as_object().unwrap() {
+            assert!(line[name] == *id || line["span"][name] == *id, "{name} of {line}");
+        }
+    }
+    assert!(!mine.is_empty() && lines.contains("stopped"));
     for secret in ["Secreta", "secreta", "FORGED", &session.access_token, &session.refresh_token] {
         assert!(!lines.contains(secret), "{secret} in {lines}");
     }

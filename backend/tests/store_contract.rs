@@ -416,6 +416,17 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     let row = store.device(next).await.unwrap().unwrap();
     assert_eq!((row.follows, row.revoked_at), (Some(lost), Some(5000)));
     assert!(matches!(rotate(73, 74, 9001).await, Rotated::Unknown), "nor does it last any longer");
+    // What a fork left behind and who was revoked are not waited for.
+    let heard = store.devices_heard(vec![Millis::MAX, Millis::MIN]).await.unwrap();
+    let all = store.devices(None).await.unwrap();
+    let users = store.users().await.unwrap();
+    let waited_for = |d: &&vereda_domain::api::Device| {
+        let disabled = users.iter().any(|user| user.id == d.user && user.disabled);
+        d.revoked_at.is_none() && !disabled && !all.iter().any(|next| next.follows == Some(d.id))
+    };
+    let expected = all.iter().filter(waited_for);
+    assert_eq!(heard, [0, expected.count() as u64]);
+    assert!(heard[1] > 0 && heard[1] < all.len() as u64);
     let listed = store.devices(world.officer.branch.as_ref().map(|b| b.id)).await.unwrap();
     assert!(listed.iter().any(|d| d.id == next) && listed.iter().any(|d| d.id == lost));
     assert!(store.devices(Some(BranchId(Uuid::now_v7()))).await.unwrap().is_empty());

@@ -100,6 +100,8 @@ pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: N
         Err(refusal) => return charge.before(None, async { refusal.into_response() }).await,
     };
     let account = Some(caller.user);
+    let called = Called { user: caller.user, role: caller.role, device: caller.device };
+    called.record();
     let reach = access.who().iter().find(|(role, _)| *role == caller.role).map(|(_, reach)| reach);
     let missing = scope.filter(|scope| caller.role == Role::Service && !caller.scopes.contains(scope));
     match (reach, missing) {
@@ -107,7 +109,7 @@ pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: N
             caller.reach = *reach;
             request.extensions_mut().insert(caller.clone());
             let mut response = charge.before(account, next.run(request)).await;
-            response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
+            response.extensions_mut().insert(called);
             response
         }
         (reach, missing) => {
@@ -125,7 +127,7 @@ pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: N
                 }
             };
             let mut response = charge.before(account, async { refusal.into_response() }).await;
-            response.extensions_mut().insert(Called { user: caller.user, role: caller.role });
+            response.extensions_mut().insert(called);
             response
         }
     }
@@ -164,6 +166,20 @@ pub struct Called {
     pub user: UserId,
     /// Their role.
     pub role: Role,
+    /// On which device, if any.
+    pub device: Option<DeviceId>,
+}
+
+impl Called {
+    /// Puts it on every line that the log has of the request.
+    fn record(&self) {
+        let span = tracing::Span::current();
+        span.record("user", tracing::field::display(self.user));
+        span.record("role", self.role.as_str());
+        if let Some(device) = self.device {
+            span.record("device", tracing::field::display(device));
+        }
+    }
 }
 
 async fn identify(app: &Shared, headers: &axum::http::HeaderMap, escrow: bool) -> ApiResult<Caller> {

@@ -26,6 +26,7 @@ pub fn open(router: Router, cors: &Cors) -> Router {
             header::CONTENT_TYPE,
             header::CONTENT_ENCODING,
             header::IF_NONE_MATCH,
+            named("traceparent"),
             named("x-request-id"),
         ])
         .expose_headers([

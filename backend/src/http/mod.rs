@@ -41,6 +41,7 @@ use crate::predictions::Predictions;
 use crate::rates::Rates;
 use crate::store::Store;
 use crate::sync::Sync;
+use crate::traces::Traces;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -51,6 +52,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use caller::Called;
 pub use openapi::document;
 
 /// What the handlers share.
@@ -79,6 +81,8 @@ pub struct App {
     pub connections: Arc<Semaphore>,
     /// Batches and exports that may still begin.
     pub streams: Arc<Semaphore>,
+    /// Where requests are told of.
+    pub traces: Traces,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The description of the API, made when it is first asked for.

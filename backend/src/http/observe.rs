@@ -12,6 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
 use std::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -38,7 +40,18 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     let client = Client::of(request.extensions());
     // The template, never the address: ids stay out of logs and of metric labels.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let mut response = next.run(request).await;
+    let trace = app.traces.begin(request.headers(), known_method(method.as_str()), &route);
+    let trace_id = trace.id;
+    // What is logged on the way has these; who calls is put in when it is known.
+    let span = tracing::info_span!(
+        "request",
+        request_id,
+        %trace_id,
+        user = Empty,
+        role = Empty,
+        device = Empty
+    );
+    let mut response = next.run(request).instrument(span).await;
     let called = response.extensions().get::<Called>().copied();
     let standing = response.extensions_mut().remove::<Standing>();
     let refusal = response.extensions_mut().remove::<ApiError>().or_else(|| of_framework(&response));
@@ -77,29 +90,60 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     let took = started.elapsed();
     let method = known_method(method.as_str());
     app.metrics.request(&route, method, status.as_u16(), took);
+    trace.end(status.as_u16(), called);
     let (user, role) = (called.map(|c| c.user.to_string()), called.map(|c| c.role.as_str()));
+    let device = called.and_then(|c| c.device).map(|device| device.to_string());
+    let trace_id = trace_id.to_string();
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let status = status.as_u16();
     if status >= 500 {
-        tracing::error!(request_id, method, route, status, ms, user, role, ?code, cause, "request failed");
-    } else if status == 403 || status == 401 || status == 429 {
-        // Whoever looks into an attack needs to know where from; elsewhere, addresses stay out of the log.
-        let from = client.address.to_string();
-        tracing::warn!(
+        tracing::error!(
             request_id,
+            trace_id,
             method,
             route,
             status,
             ms,
             user,
             role,
+            device,
+            ?code,
+            cause,
+            "request failed"
+        );
+    } else if status == 403 || status == 401 || status == 429 {
+        // Whoever looks into an attack needs to know where from; elsewhere, addresses stay out of the log.
+        let from = client.address.to_string();
+        tracing::warn!(
+            request_id,
+            trace_id,
+            method,
+            route,
+            status,
+            ms,
+            user,
+            role,
+            device,
             from,
             ?code,
             cause,
             "request refused"
         );
     } else {
-        tracing::info!(request_id, method, route, status, ms, user, role, ?code, cause, "request");
+        tracing::info!(
+            request_id,
+            trace_id,
+            method,
+            route,
+            status,
+            ms,
+            user,
+            role,
+            device,
+            ?code,
+            cause,
+            "request"
+        );
     }
     response
 }

@@ -81,6 +81,15 @@ impl std::fmt::Debug for UserRow {
     }
 }
 
+/// Devices that were heard of since a time; what a fork left behind will never be heard of again.
+pub(crate) fn devices_heard(place: &str) -> String {
+    format!(
+        "SELECT count(*) FROM devices d JOIN users u ON u.id = d.{} WHERE d.revoked_ms IS NULL AND u.disabled_ms IS NULL \
+         AND d.seen_ms >= {place} AND d.id NOT IN (SELECT follows FROM devices WHERE follows IS NOT NULL)",
+        r#""user""#
+    )
+}
+
 /// An hour.
 const HOUR_MS: Millis = 3_600_000;
 
@@ -284,6 +293,9 @@ pub trait PeopleStore: Send + Sync {
     async fn colleagues(&self, branch: BranchId) -> Result<Vec<Colleague>>;
     /// Devices, of one branch's people or of everybody's, by when they were enrolled.
     async fn devices(&self, branch: Option<BranchId>) -> Result<Vec<Device>>;
+    /// How many devices were heard of at or after each of these times, of those that have access and that no other
+    /// follows.
+    async fn devices_heard(&self, since: Vec<Millis>) -> Result<Vec<u64>>;
     /// One device.
     async fn device(&self, id: DeviceId) -> Result<Option<Device>>;
     /// Revokes a device. The first time stays.

@@ -117,6 +117,9 @@ impl Server {
     /// Stops it, and gives the folder with its data once the embedded database is closed.
     pub async fn stopped(self) -> TempDir {
         self.running.shutdown().await;
+        if let Some((second, _)) = self.replica {
+            second.shutdown().await;
+        }
         let log = self.config.data_dir.join("vereda.db-wal");
         let closed = async {
             while log.exists() {

@@ -2,7 +2,7 @@
 
 use super::audit::append;
 use super::{PostgresStore, all, first, get, reading, run, secrets, write};
-use crate::store::codec::{hash, role_of, scopes_of};
+use crate::store::codec::{hash, role_of, scopes_of, to_u64};
 use crate::store::rotation::{Step, Token, decide};
 use crate::store::*;
 use deadpool_postgres::Transaction;
@@ -131,6 +131,18 @@ impl PeopleStore for PostgresStore {
         let sql = format!("{DEVICES} WHERE $1::uuid IS NULL OR u.branch = $1 ORDER BY d.enrolled_ms, d.id");
         let rows = all(&t, doing, &sql, &[&branch.map(|b| b.0)]).await?;
         rows.iter().map(device_of).collect()
+    }
+
+    async fn devices_heard(&self, since: Vec<Millis>) -> Result<Vec<u64>> {
+        let doing = "count devices";
+        let mut client = self.client().await?;
+        let t = reading(&mut client, doing).await?;
+        let mut counts = Vec::with_capacity(since.len());
+        for at in since {
+            let row = first(&t, doing, &devices_heard("$1"), &[&at]).await?;
+            counts.push(row.map_or(Ok(0), |row| get(&row, 0).map(to_u64))?);
+        }
+        Ok(counts)
     }
 
     async fn device(&self, id: DeviceId) -> Result<Option<Device>> {

@@ -1,7 +1,7 @@
 //! Branches, users, devices and sessions; what services sign in with is in [`super::secrets`].
 
 use super::audit::append;
-use super::rows::{USER, all, first, hash, role_of, run, user};
+use super::rows::{USER, all, first, hash, role_of, run, to_u64, user};
 use super::{SqliteStore, database, secrets};
 use crate::store::rotation::{Step, Token, decide};
 use crate::store::*;
@@ -136,6 +136,19 @@ impl PeopleStore for SqliteStore {
         self.read("list devices", move |t| {
             let sql = format!("{DEVICES} WHERE ?1 IS NULL OR u.branch = ?1 ORDER BY d.enrolled_ms, d.id");
             all(t, "list devices", &sql, [branch.map(|b| b.0)], device_of)
+        })
+        .await
+    }
+
+    async fn devices_heard(&self, since: Vec<Millis>) -> Result<Vec<u64>> {
+        let doing = "count devices";
+        self.read(doing, move |t| {
+            let count = |at: &Millis| {
+                first(t, doing, &devices_heard("?1"), [at], |row| {
+                    Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?))
+                })
+            };
+            since.iter().map(|at| Ok(count(at)?.unwrap_or(0))).collect()
         })
         .await
     }
