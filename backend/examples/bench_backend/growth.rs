@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use vereda_server::store::sqlite::SqliteStore;
 
-/// Events in one push.
+/// Events in one push, and while the smaller store is made.
 const BATCH: usize = 500;
+const SMALL_BATCH: usize = 50;
 /// Events of the smaller store.
 const SMALL: u64 = 10_000;
+/// Events of the device that is compared, before.
+const OF_COMPARED: usize = 1000;
 /// Events in a push that is compared, and changes in a pull.
 const PROBE: usize = 100;
 const PAGE: u32 = 500;
@@ -36,10 +39,10 @@ pub async fn measure(options: &Options) -> Result<PathBuf, Failure> {
     let (devices, compared) = field::fill(&folder).await?;
     let server = Program::server(&options.server, &folder)?;
     let mut worker = Worker::new(compared, &folder)?;
-    let batch = worker.events(2 * BATCH)?;
+    let batch = worker.events(OF_COMPARED)?;
     let events = u64::try_from(worker.push(&server.url(""), batch).await?)?;
     let mut large = Stored { devices, compared: worker.device(), folder, events };
-    push_until(&server, &mut large, |events, _| events >= SMALL).await?;
+    push_until(&server, &mut large, SMALL_BATCH, |events, _| events >= SMALL).await?;
     drop(server);
     let folder = options.work.join("field-small");
     copy(&large.folder, &folder)?;
@@ -50,18 +53,21 @@ pub async fn measure(options: &Options) -> Result<PathBuf, Failure> {
     let server = Program::server(&options.server, &large.folder)?;
     let before = large.events;
     let window = Duration::from_secs(options.push_seconds);
-    let minutes = push_until(&server, &mut large, move |_, begun| begun.elapsed() >= window).await?;
+    let minutes = push_until(&server, &mut large, BATCH, move |_, begun| begun.elapsed() >= window).await?;
     let rate = (large.events - before) as f64 / minutes.took.as_secs_f64();
     let slowest = minutes.rates.iter().copied().fold(f64::INFINITY, f64::min);
     let measured = format!("{rate:.0} a second; {slowest:.0} in the slowest 10 s");
     let what = format!("durable events, pushed for {:.0} s by 8 devices at once", minutes.took.as_secs_f64());
     table.row(&[&what, &measured, &load(), "5,000"]);
-    let wanted = options.events;
-    let grown = push_until(&server, &mut large, move |events, _| events >= wanted).await?;
+    let (wanted, most) = (options.events, Duration::from_secs(options.grow_seconds));
+    let enough = move |events, begun: Instant| events >= wanted || begun.elapsed() >= most;
+    let grown = push_until(&server, &mut large, BATCH, enough).await?;
     drop(server);
     let size = gigabytes(&SqliteStore::file_in(&large.folder));
     let what = format!("(made, too: until there were {} events, {size:.1} GB)", large.events);
-    table.row(&[&what, &format!("{:.0} s", grown.took.as_secs_f64()), &load(), ""]);
+    let rate = grown.rates.last().copied().unwrap_or(f64::NAN);
+    let measured = format!("{:.0} s; {rate:.0} a second in the end", grown.took.as_secs_f64());
+    table.row(&[&what, &measured, &load(), ""]);
     compare(options, &table, &small, &large).await?;
     Ok(large.folder)
 }
@@ -77,6 +83,7 @@ struct Pushed {
 async fn push_until(
     server: &Program,
     stored: &mut Stored,
+    batch: usize,
     enough: impl Fn(u64, Instant) -> bool + Send + Clone + 'static,
 ) -> Result<Pushed, Failure> {
     let begun = Instant::now();
@@ -88,8 +95,8 @@ async fn push_until(
         let (events, enough, address) = (events.clone(), enough.clone(), address.clone());
         pushing.spawn(async move {
             while !enough(events.load(Ordering::Relaxed), begun) {
-                let batch = worker.events(BATCH)?;
-                let pushed = worker.push(&address, batch).await?;
+                let next = worker.events(batch)?;
+                let pushed = worker.push(&address, next).await?;
                 events.fetch_add(u64::try_from(pushed)?, Ordering::Relaxed);
             }
             Ok::<_, Failure>(worker.device())

@@ -28,10 +28,8 @@ enum Part {
     All,
     /// Scores over HTTP, beside FastAPI with XGBoost.
     Predict,
-    /// Events stored in a second, and by how many there are.
-    Growth,
-    /// Memory and start.
-    Idle,
+    /// Events stored in a second, pushes and pulls by how many there are, memory and start.
+    Store,
 }
 
 /// What is measured, and with what.
@@ -64,9 +62,12 @@ struct Options {
     /// For how long devices push as fast as they can, in seconds.
     #[arg(long, default_value_t = 300)]
     push_seconds: u64,
-    /// How many events the larger store has; 10,000,000 are some 50 GB.
+    /// How many events the larger store has; 10,000,000 are some 30 GB.
     #[arg(long, default_value_t = 10_000_000)]
     events: u64,
+    /// How long making them may take, in seconds; then the larger store is as large as it is.
+    #[arg(long, default_value_t = 7200)]
+    grow_seconds: u64,
 }
 
 /// The boosted model.
@@ -103,12 +104,9 @@ async fn main() -> Result<(), Failure> {
     if is(Part::Predict) {
         predict::measure(&options).await?;
     }
-    let mut full = None;
-    if is(Part::Growth) {
-        full = Some(growth::measure(&options).await?);
-    }
-    if is(Part::Idle) {
-        idle::measure(&options, full.as_deref())?;
+    if is(Part::Store) {
+        let full = growth::measure(&options).await?;
+        idle::measure(&options, &full)?;
     }
     Ok(())
 }
