@@ -63,7 +63,7 @@ fn sync() -> Result<()> {
 }
 
 fn backend(arguments: &[String]) -> Result<()> {
-    deps::ensure(Need::BUILD | Need::BENCH)?;
+    deps::ensure(Need::BUILD | Need::BENCH | Need::SERVICES)?;
     let programs = venv::programs("fastapi-venv", "models/peers/fastapi/requirements.txt")?;
     step("Training the booster behind the reference bundle");
     let booster = target().join("booster.ubj");

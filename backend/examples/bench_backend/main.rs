@@ -6,6 +6,7 @@ mod chain;
 mod field;
 mod growth;
 mod idle;
+mod insight;
 // The same invented people as in `bench sync`.
 #[allow(dead_code)]
 #[path = "../../../app/device/examples/bench_sync/people.rs"]
@@ -30,6 +31,8 @@ enum Part {
     Predict,
     /// Events stored in a second, pushes and pulls by how many there are, memory and start.
     Store,
+    /// What is asked about a model, by how many assessments there are.
+    Insight,
 }
 
 /// What is measured, and with what.
@@ -107,6 +110,9 @@ async fn main() -> Result<(), Failure> {
     if is(Part::Store) {
         let full = growth::measure(&options).await?;
         idle::measure(&options, &full)?;
+    }
+    if is(Part::Insight) {
+        insight::measure(&options).await?;
     }
     Ok(())
 }

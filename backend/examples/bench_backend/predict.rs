@@ -17,14 +17,14 @@ const TOLERANCE: f64 = 1e-6;
 const WARM_S: u32 = 3;
 
 /// A system that may ask for scores.
-struct Account {
+pub struct Account {
     client_id: String,
     client_secret: String,
 }
 
 impl Account {
     /// A token, by the same door as in real use.
-    async fn token(&self, server: &Program) -> Result<String, Failure> {
+    pub async fn token(&self, server: &Program) -> Result<String, Failure> {
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", &self.client_id),
@@ -35,10 +35,10 @@ impl Account {
     }
 }
 
-/// A data folder with the model and a system.
-async fn fill(folder: &Path) -> Result<Account, Failure> {
-    std::fs::create_dir_all(folder)?;
-    let app = server::open(Config { data_dir: folder.to_owned(), ..Config::default() }).await?;
+/// Gives a new server the model and a system.
+pub async fn fill(config: Config) -> Result<Account, Failure> {
+    std::fs::create_dir_all(&config.data_dir)?;
+    let app = server::open(config).await?;
     app.models.publish(bundle()?, "bench").await.map_err(|error| format!("{error:?}"))?;
     let people = People::new(app.store.clone(), app.passwords.clone());
     let new = AddService {
@@ -113,7 +113,8 @@ impl Contestant {
 /// Measures, and prints.
 pub async fn measure(options: &Options) -> Result<(), Failure> {
     let (stored, dropped) = (options.work.join("stored"), options.work.join("dropped"));
-    let (account, careless) = (fill(&stored).await?, fill(&dropped).await?);
+    let config = |folder: &Path| Config { data_dir: folder.to_owned(), ..Config::default() };
+    let (account, careless) = (fill(config(&stored)).await?, fill(config(&dropped)).await?);
     forget(&dropped)?;
     let contestant = |name, program, account| Contestant { name, program, account, turns: Vec::new() };
     let mut all = [

@@ -28,12 +28,20 @@ impl Program {
     /// # Errors
     /// When it does not become ready.
     pub fn server(program: &Path, data: &Path) -> Result<Program, Failure> {
+        Program::server_on(program, data, "")
+    }
+
+    /// The same on a PostgreSQL; empty for the SQLite in the data folder.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn server_on(program: &Path, data: &Path, database: &str) -> Result<Program, Failure> {
         let settings = data.join("bench.toml");
         std::fs::write(&settings, RATES)?;
         let (address, metrics) = (free()?, free()?);
         let mut command = Command::new(program);
         command.args(["serve", "--config"]).arg(settings);
-        command.env("VEREDA_DATA_DIR", data);
+        command.env("VEREDA_DATA_DIR", data).env("VEREDA_DATABASE_URL", database);
         command.env("VEREDA_LISTEN", address.to_string());
         command.env("VEREDA_METRICS_LISTEN", metrics.to_string());
         // No line for each request, as gunicorn writes none.
