@@ -56,7 +56,7 @@ enum Command {
         /// What to measure.
         #[arg(value_enum, default_value = "app")]
         what: bench::What,
-        /// For `backend` alone, such as `--part predict` or `--events 1000000`; `--help` after it lists them.
+        /// For `backend` alone, such as `--part predict` or `--events 1000000`; `bench backend -- --help` lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
