@@ -28,8 +28,10 @@ impl Need {
     pub const PLATFORMS: Need = Need(128);
     /// Make a Debian package.
     pub const DEB: Need = Need(256);
+    /// Ask a server as fast as it answers.
+    pub const BENCH: Need = Need(512);
     /// Everything.
-    pub const ALL: Need = Need(511);
+    pub const ALL: Need = Need(1023);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -76,6 +78,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     (Need::TRAIN, &["python3-venv"]),
     (Need::SERVICES, &["postgresql", "prometheus", "redis-server", "util-linux"]),
     (Need::DEB, &["binutils", "dpkg-dev"]),
+    (Need::BENCH, &["wrk"]),
     (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];
 

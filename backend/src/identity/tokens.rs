@@ -7,9 +7,11 @@ use crate::identity::keys::{SigningKey, random};
 use aws_lc_rs::hmac;
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use uuid::Uuid;
 use vereda_domain::api::Role;
 use vereda_domain::event::Hash;
@@ -19,6 +21,10 @@ use vereda_domain::{BranchId, DeviceId, Millis, UserId};
 const TYPE: &str = "at+jwt";
 /// How far clocks of replicas may be apart, in seconds.
 const LEEWAY_S: u64 = 5;
+/// The longest life of an access token, in seconds.
+const LONGEST_S: u64 = 900;
+/// Tokens whose signature is not computed again; some 500 bytes each.
+const REMEMBERED: u64 = 10_000;
 
 /// What an access token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +89,9 @@ struct Ring {
     signing: Vec<(Millis, String, EncodingKey)>,
     /// By key id: the only place where a verifying key can come from.
     verifying: HashMap<String, DecodingKey>,
+    /// Tokens that these keys have signed, by SHA-256: to verify one takes longer than to score. Whoever
+    /// reads this memory finds no token in it, and other keys begin with none.
+    verified: Cache<Hash, Claims>,
     public: JwkSet,
 }
 
@@ -103,7 +112,9 @@ impl Ring {
         if signing.is_empty() {
             return Err(crypto(&"there is no signing key"));
         }
-        Ok(Ring { keys, signing, verifying, public })
+        let life = Duration::from_secs(LONGEST_S + LEEWAY_S);
+        let verified = Cache::builder().max_capacity(REMEMBERED).time_to_live(life).build();
+        Ok(Ring { keys, signing, verifying, verified, public })
     }
 
     /// The last key whose time has come; before that of any, the first one.
@@ -193,29 +204,46 @@ impl Tokens {
     /// # Errors
     /// Why not, for the log; the caller is told nothing but that it does not hold.
     pub fn verify(&self, token: &str) -> Result<Claims, String> {
+        self.verify_at(token, u64::try_from(now_ms() / 1000).unwrap_or(0))
+    }
+
+    /// The same at this time, in seconds since 1970.
+    fn verify_at(&self, token: &str, now: u64) -> Result<Claims, String> {
+        let ring = self.ring();
+        let name = Hash::of(token.as_bytes());
+        let remembered = ring.verified.get(&name);
+        let claims = match &remembered {
+            Some(claims) => claims.clone(),
+            None => self.signed(&ring, token)?,
+        };
+        if claims.exp.saturating_add(LEEWAY_S) < now || claims.nbf > now.saturating_add(LEEWAY_S) {
+            return Err("its time is over, or has not come".into());
+        }
+        // A key shared with something that signs longer-lived tokens must not open this door.
+        if claims.exp.saturating_sub(claims.iat) > LONGEST_S || claims.iat > claims.exp {
+            return Err("lives longer than 15 minutes".into());
+        }
+        if remembered.is_none() {
+            ring.verified.insert(name, claims.clone());
+        }
+        Ok(claims)
+    }
+
+    /// What a token says that one of these keys has signed for this server, whatever its time.
+    fn signed(&self, ring: &Ring, token: &str) -> Result<Claims, String> {
         let header = jsonwebtoken::decode_header(token).map_err(|e| e.to_string())?;
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
             return Err("not an access token signed with EdDSA".into());
         }
-        let ring = self.ring();
         let key = header.kid.as_deref().and_then(|kid| ring.verifying.get(kid)).ok_or("unknown key id")?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.audience]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        // Both are compared below, by the same clock that they were written by.
+        // Both are compared by whoever asks, by the same clock that they were written by.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        let claims: Claims = jsonwebtoken::decode(token, key, &validation).map_err(|e| e.to_string())?.claims;
-        let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
-        if claims.exp.saturating_add(LEEWAY_S) < now || claims.nbf > now.saturating_add(LEEWAY_S) {
-            return Err("its time is over, or has not come".into());
-        }
-        // A key shared with something that signs longer-lived tokens must not open this door.
-        if claims.exp.saturating_sub(claims.iat) > 900 || claims.iat > claims.exp {
-            return Err("lives longer than 15 minutes".into());
-        }
-        Ok(claims)
+        Ok(jsonwebtoken::decode(token, key, &validation).map_err(|e| e.to_string())?.claims)
     }
 
     /// A new refresh token: 256 random bits.
@@ -241,4 +269,42 @@ impl Tokens {
 
 fn crypto(error: &dyn std::fmt::Display) -> ServerError {
     ServerError::Crypto { doing: "use the signing keys", what: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::keys;
+
+    #[test]
+    fn a_remembered_token_holds_for_its_time_and_its_key_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        keys::make_folder(dir.path()).unwrap();
+        let signing = keys::signing_keys(dir.path()).unwrap();
+        let tokens = Tokens::new(Settings::default(), signing.clone(), [7; 32]).unwrap();
+        let grant = Grant {
+            sub: UserId(Uuid::now_v7()),
+            role: Role::Service,
+            branch: None,
+            device: None,
+            escrow: false,
+            scope: Some("predict".into()),
+        };
+        let token = tokens.issue(grant).unwrap();
+        let claims = tokens.verify(&token).unwrap();
+        let remembered = || tokens.ring().verified.get(&Hash::of(token.as_bytes()));
+        assert_eq!(remembered().as_ref(), Some(&claims));
+        assert_eq!(tokens.verify(&token).unwrap(), claims);
+        assert!(tokens.verify_at(&token, claims.exp + LEEWAY_S + 1).is_err(), "its time is over");
+        assert!(tokens.verify_at(&token, claims.nbf - LEEWAY_S - 1).is_err(), "its time has not come");
+        let forged = format!("{}A", &token[..token.len() - 1]);
+        for _ in 0..2 {
+            assert!(forged == token || tokens.verify(&forged).is_err(), "what was refused is not remembered");
+        }
+        let others = tempfile::tempdir().unwrap();
+        keys::make_folder(others.path()).unwrap();
+        assert!(tokens.renew(keys::signing_keys(others.path()).unwrap()).unwrap());
+        assert_eq!(remembered(), None);
+        assert!(tokens.verify(&token).is_err(), "its key is gone");
+    }
 }

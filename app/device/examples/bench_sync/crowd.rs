@@ -1,9 +1,10 @@
 //! Many devices at the same moment, each as a device that comes back from the field: it renews its
 //! session, asks for its head, pushes ten events and pulls.
 
+use crate::chain::Chain;
 use crate::device::memory;
 use crate::people::Applicants;
-use crate::seed::{Chain, crowd};
+use crate::seed::crowd;
 use crate::server::Server;
 use crate::{Failure, Table};
 use reqwest::{Client, RequestBuilder};

@@ -5,6 +5,7 @@
 //! for one part alone, `pull` or `push`. A folder that was filled before is used again. With
 //! `BENCH_SYNC_PERF` naming a folder, `perf` puts the profiles of both processes there.
 
+mod chain;
 mod crowd;
 mod device;
 mod link;

@@ -1,14 +1,13 @@
 //! A server's data folder, filled through the same doors as in real use.
 
-use crate::people::{Applicants, PASSWORD, Random};
+use crate::chain::Chain;
+use crate::people::{Applicants, PASSWORD};
 use crate::{Failure, bundle};
 use std::path::Path;
 use uuid::Uuid;
 use vereda_domain::api::{AddUser, DeviceInfo, EventOutcome, MAX_PUSH_EVENTS, Push, Role};
-use vereda_domain::client::{CONSENT_TEXT_VERSION, Consent};
-use vereda_domain::event::{ChainHead, Event, EventBody, Hash, Sealed};
-use vereda_domain::hlc::Clock;
-use vereda_domain::{BranchId, ClientId, DeviceId, UserId};
+use vereda_domain::event::Hash;
+use vereda_domain::{ClientId, DeviceId, UserId};
 use vereda_server::clock::now_ms;
 use vereda_server::identity::people::People;
 use vereda_server::identity::tokens::Tokens;
@@ -84,59 +83,4 @@ pub async fn fill(folder: &Path, clients: u32, crowd_size: u32) -> Result<(), Fa
     // What came in over a year was counted over that year.
     while app.insight.catch_up().await? > 0 {}
     Ok(())
-}
-
-/// A device's chain, in memory.
-pub struct Chain {
-    device: DeviceId,
-    actor: UserId,
-    branch: BranchId,
-    head: ChainHead,
-    clock: Clock,
-}
-
-impl Chain {
-    /// A new one.
-    pub fn new(device: DeviceId, actor: UserId, branch: BranchId) -> Chain {
-        Chain { device, actor, branch, head: ChainHead::EMPTY, clock: Clock::new(device) }
-    }
-
-    /// The next event's text.
-    pub fn next(
-        &mut self,
-        at: i64,
-        body: EventBody,
-    ) -> Result<Box<serde_json::value::RawValue>, serde_json::Error> {
-        let event = Event {
-            device: self.device,
-            seq: self.head.seq + 1,
-            prev: self.head.hash,
-            hlc: self.clock.tick(at),
-            at,
-            actor: self.actor,
-            branch: self.branch,
-            body,
-        };
-        let sealed = Sealed::seal(event)?;
-        self.head = ChainHead { seq: sealed.event.seq, hash: sealed.hash };
-        serde_json::value::RawValue::from_string(sealed.text)
-    }
-}
-
-impl Applicants {
-    /// A client's capture.
-    pub fn captured(&mut self, client: ClientId, at: i64) -> EventBody {
-        let consent = Consent { at, text_version: CONSENT_TEXT_VERSION.into() };
-        EventBody::ClientCaptured { client, fields: self.fields(), consent }
-    }
-
-    /// A UUIDv7 of that time.
-    pub fn id(&mut self, at: i64) -> Uuid {
-        let random: &mut Random = &mut self.random;
-        let (a, b) = (random.next().to_be_bytes(), random.next().to_be_bytes());
-        let mut bytes = [0; 10];
-        bytes[..8].copy_from_slice(&a);
-        bytes[8..].copy_from_slice(&b[..2]);
-        uuid::Builder::from_unix_timestamp_millis(u64::try_from(at).unwrap_or(0), &bytes).into_uuid()
-    }
 }

@@ -104,6 +104,21 @@ struct Readers {
     waiting: AtomicUsize,
 }
 
+impl Readers {
+    /// Runs one reading transaction on a connection that is idle; whoever calls has a permit.
+    fn run<T>(&self, doing: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let taken = lock(&self.idle).pop();
+        let Some(mut connection) = taken else { return Err(StoreError::Closed) };
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let transaction = connection.transaction().map_err(|e| database(doing, e))?;
+            work(&transaction)
+        }));
+        lock(&self.idle).push(connection);
+        result
+            .unwrap_or_else(|_| Err(StoreError::Database { doing, source: "the operation panicked".into() }))
+    }
+}
+
 /// Counts somebody in until it is dropped, which it is even when the request is given up.
 struct Present<'a>(&'a AtomicUsize);
 
@@ -214,6 +229,20 @@ impl SqliteStore {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// As [`SqliteStore::read`], for a few rows by their key: where it is called, for to hand them to another
+    /// thread and back costs several times what they do. Readers wait for no writer, and what every request
+    /// looks for stays in memory.
+    async fn glance<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let waiting = Present::new(&self.readers.waiting);
+        let _permit = self.readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        drop(waiting);
+        self.readers.run(doing, work)
+    }
+
     /// Runs one reading transaction: all of it sees one moment.
     async fn read<T: Send + 'static>(
         &self,
@@ -224,18 +253,7 @@ impl SqliteStore {
         let waiting = Present::new(&self.readers.waiting);
         let _permit = self.readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
         drop(waiting);
-        let task = tokio::task::spawn_blocking(move || {
-            let taken = lock(&readers.idle).pop();
-            let Some(mut connection) = taken else { return Err(StoreError::Closed) };
-            let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                let transaction = connection.transaction().map_err(|e| database(doing, e))?;
-                work(&transaction)
-            }));
-            lock(&readers.idle).push(connection);
-            result.unwrap_or_else(|_| {
-                Err(StoreError::Database { doing, source: "the operation panicked".into() })
-            })
-        });
+        let task = tokio::task::spawn_blocking(move || readers.run(doing, work));
         task.await.map_err(|e| StoreError::Database { doing, source: e.into() })?
     }
 }
@@ -264,10 +282,15 @@ fn in_savepoint<T>(
     work: impl FnOnce(&Transaction<'_>) -> Result<T>,
 ) -> Result<T> {
     let step = |sql: &str| transaction.execute_batch(sql).map_err(|e| database("write", e));
-    step("SAVEPOINT job")?;
+    // As every job begins and ends.
+    let kept = |sql: &str| {
+        let done = transaction.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        done.map(drop).map_err(|e| database("write", e))
+    };
+    kept("SAVEPOINT job")?;
     let done = work(transaction);
     match &done {
-        Ok(_) => step("RELEASE job")?,
+        Ok(_) => kept("RELEASE job")?,
         // On a full disk SQLite has rolled back the whole group.
         Err(_) if transaction.is_autocommit() => {}
         Err(_) => step("ROLLBACK TO job; RELEASE job")?,

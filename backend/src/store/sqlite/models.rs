@@ -49,7 +49,7 @@ impl ModelStore for SqliteStore {
     }
 
     async fn current_model(&self) -> Result<Option<ModelManifest>> {
-        self.read("find the newest model", |t| {
+        self.glance("find the newest model", |t| {
             let sql = format!("SELECT {MANIFEST} FROM models ORDER BY version DESC LIMIT 1");
             first(t, "find the newest model", &sql, [], manifest)
         })

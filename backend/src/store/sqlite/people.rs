@@ -92,7 +92,7 @@ impl PeopleStore for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<UserRow>> {
-        self.read("find a user", move |t| user_in(t, id)).await
+        self.glance("find a user", move |t| user_in(t, id)).await
     }
 
     async fn device_owner(&self, device: DeviceId) -> Result<Option<UserId>> {
@@ -154,7 +154,7 @@ impl PeopleStore for SqliteStore {
     }
 
     async fn device(&self, id: DeviceId) -> Result<Option<Device>> {
-        self.read("find a device", move |t| {
+        self.glance("find a device", move |t| {
             first(t, "find a device", &format!("{DEVICES} WHERE d.id = ?1"), [id.0], device_of)
         })
         .await
