@@ -27,21 +27,27 @@ pub async fn sign_in(
         check_device(device)?;
     }
     let user = check_password(&app, &request.username, &request.password, client.address).await?;
-    let refresh_token = app.tokens.new_refresh()?;
-    let now = now_ms();
     let device = request.device.as_ref().map(|device| device.id);
+    let refresh_token = open(&app, &user, request.device).await?;
+    session_of(&app, user, device, refresh_token, None).await.map(axum::Json)
+}
+
+/// Opens a session for somebody whose password was right. Gives its refresh token.
+pub async fn open(app: &App, user: &UserRow, device: Option<DeviceInfo>) -> ApiResult<String> {
+    let refresh_token = app.tokens.new_refresh()?;
+    let (now, id) = (now_ms(), device.as_ref().map(|device| device.id.to_string()));
     let session = NewSession {
         family: Uuid::now_v7(),
         user: user.id,
-        device: request.device,
+        device,
         follows: None,
         token: Tokens::refresh_hash(&refresh_token),
         now,
-        expires: refresh_end(&app, now),
+        expires: refresh_end(app, now),
     };
     opened(app.store.open_session(session).await?)?;
-    tracing::info!(user = %user.id, device = device.map(|d| d.to_string()), "signed in");
-    session_of(&app, user, device, refresh_token, None).await.map(axum::Json)
+    tracing::info!(user = %user.id, device = id, "signed in");
+    Ok(refresh_token)
 }
 
 /// A refresh token for the next session.
@@ -49,10 +55,28 @@ pub async fn refresh(
     State(app): State<Shared>,
     Json(request): Json<Refresh>,
 ) -> ApiResult<axum::Json<Session>> {
+    let Exchanged { user, device, successor, escrow } = exchange(&app, &request.refresh_token).await?;
+    session_of(&app, user, device, successor, escrow).await.map(axum::Json)
+}
+
+/// What a refresh token was exchanged for.
+pub struct Exchanged {
+    /// Whose session.
+    pub user: UserRow,
+    /// On which device, if any.
+    pub device: Option<DeviceId>,
+    /// The next refresh token.
+    pub successor: String,
+    /// Why the session only delivers, if it does.
+    pub escrow: Option<Ended>,
+}
+
+/// Exchanges a refresh token. It works once, and again within the grace time.
+pub async fn exchange(app: &App, presented: &str) -> ApiResult<Exchanged> {
     let now = now_ms();
-    let successor = app.tokens.next_refresh(&request.refresh_token);
+    let successor = app.tokens.next_refresh(presented);
     let rotation = Rotation {
-        presented: Tokens::refresh_hash(&request.refresh_token),
+        presented: Tokens::refresh_hash(presented),
         successor: Tokens::refresh_hash(&successor),
         now,
         expires: refresh_end(&app, now),
@@ -66,7 +90,7 @@ pub async fn refresh(
             if let Some(why) = escrow {
                 tracing::info!(user = %user.id, ?why, "a session that only delivers what was captured");
             }
-            session_of(&app, user, device, successor, escrow).await.map(axum::Json)
+            Ok(Exchanged { user, device, successor, escrow })
         }
         Rotated::Reused { user } => {
             app.metrics.refresh_reuse();
@@ -206,6 +230,12 @@ pub async fn check_password(
     }
 }
 
+/// A user as they see themselves.
+pub fn shown(user: UserRow) -> UserInfo {
+    let UserRow { id, username, name, role, branch, .. } = user;
+    UserInfo { id, username, name, role, branch }
+}
+
 async fn session_of(
     app: &App,
     user: UserRow,
@@ -218,19 +248,13 @@ async fn session_of(
         Some(branch) if escrow.is_none() => app.store.colleagues(branch).await?,
         _ => Vec::new(),
     };
-    let (sub, role, scope) = (user.id, user.role, None);
-    let grant = Grant { sub, role, branch, device, escrow: escrow.is_some(), scope };
+    let (sub, role) = (user.id, user.role);
+    let grant = Grant { sub, role, branch, device, escrow: escrow.is_some(), scope: None, csrf: None };
     Ok(Session {
         access_token: app.tokens.issue(grant)?,
         expires_in_s: app.tokens.access_s(),
         refresh_token,
-        user: UserInfo {
-            id: user.id,
-            username: user.username,
-            name: user.name,
-            role: user.role,
-            branch: user.branch,
-        },
+        user: shown(user),
         colleagues,
         server_ms: now_ms(),
         escrow: escrow.map(|why| match why {

@@ -5,13 +5,15 @@ use super::body::BodyLimit;
 use super::client::Client;
 use super::problem::{ApiError, ApiResult};
 use super::route::{Access, Reach, Rules};
+use super::web;
 use crate::rates::RouteClass;
 use crate::store::HistoryScope;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
 use vereda_domain::api::{ProblemCode, Role, Scope};
 use vereda_domain::{BranchId, DeviceId, UserId};
 
@@ -95,7 +97,7 @@ pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: N
         return charge.before(None, next.run(request)).await;
     }
     let escrow = matches!(access, Access::Escrow(_));
-    let mut caller = match identify(&guard.app, request.headers(), escrow).await {
+    let mut caller = match identify(&guard.app, request.method(), request.headers(), escrow).await {
         Ok(caller) => caller,
         Err(refusal) => return charge.before(None, async { refusal.into_response() }).await,
     };
@@ -182,15 +184,31 @@ impl Called {
     }
 }
 
-async fn identify(app: &Shared, headers: &axum::http::HeaderMap, escrow: bool) -> ApiResult<Caller> {
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or_else(unauthenticated)?;
-    let claims = app.tokens.verify(token).map_err(|why| unauthenticated().because(why))?;
+/// The token of a request, and whether it came in a page's cookie. A request that says who calls in its header has
+/// no need of cookies.
+fn token(headers: &HeaderMap) -> Option<(Cow<'_, str>, bool)> {
+    match headers.get(header::AUTHORIZATION) {
+        Some(value) => {
+            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some((Cow::Borrowed(token.trim()), false))
+        }
+        None => web::value(headers, web::ACCESS).map(|token| (Cow::Owned(token), true)),
+    }
+}
+
+async fn identify(app: &Shared, method: &Method, headers: &HeaderMap, escrow: bool) -> ApiResult<Caller> {
+    let (token, by_cookie) = token(headers).ok_or_else(unauthenticated)?;
+    let claims = app.tokens.verify(&token).map_err(|why| unauthenticated().because(why))?;
+    match (by_cookie, claims.csrf) {
+        (false, None) => {}
+        (true, Some(_)) if method.is_safe() => {}
+        (true, Some(csrf)) => web::may_change(headers, csrf)?,
+        (true, None) | (false, Some(_)) => {
+            return Err(
+                unauthenticated().because("a token of a page in a header, or another one in a cookie")
+            );
+        }
+    }
     let user = app.store.user(claims.sub).await?;
     let user = user.ok_or_else(|| unauthenticated().because("no such user"))?;
     let revoked = match claims.device {

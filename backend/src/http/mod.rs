@@ -28,6 +28,7 @@ mod services;
 mod status;
 mod sync;
 mod table;
+mod web;
 
 use crate::config::Config;
 use crate::identity::passwords::Passwords;

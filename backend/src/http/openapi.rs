@@ -1,7 +1,7 @@
 //! The description of the API, made from the table of routes: OpenAPI 3.1.
 
 use super::Shared;
-use super::route::{BEARER, Schemas, refusals};
+use super::route::{BEARER, COOKIE, Schemas, refusals};
 use super::table::routes;
 use crate::config::Config;
 use axum::body::Bytes;
@@ -11,7 +11,9 @@ use axum::response::IntoResponse;
 use serde_json::Value;
 use utoipa::openapi::path::{PathItem, PathsBuilder};
 use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, License, ObjectBuilder, OpenApiBuilder, RefOr, Schema,
 };
@@ -85,6 +87,12 @@ pub fn document(config: &Config) -> Value {
     ));
     let mut components =
         ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(scheme.build()));
+    let page = ApiKeyValue::with_description(
+        super::web::ACCESS,
+        "Of a page's session, from `/api/web/sign-in`. What changes something also needs `X-CSRF-Token`, and to come from \
+         this server's own origin.",
+    );
+    components = components.security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(page)));
     for (name, schema) in schemas {
         components = components.schema(name, schema);
     }
@@ -102,7 +110,7 @@ pub fn document(config: &Config) -> Value {
         .info(info.build())
         .paths(paths.build())
         .components(Some(components.build()))
-        .security(Some([SecurityRequirement::new(BEARER, Vec::<String>::new())]))
+        .security(Some([BEARER, COOKIE].map(|name| SecurityRequirement::new(name, Vec::<String>::new()))))
         .build();
     let mut document = serde_json::to_value(document).unwrap_or_default();
     tidy(&mut document);

@@ -22,8 +22,10 @@ use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Required, Response, Re
 use utoipa::{PartialSchema, ToSchema};
 use vereda_domain::api::{Problem, Role, Scope};
 
-/// The name of the security scheme.
+/// The name of the security scheme for programs.
 pub const BEARER: &str = "bearer";
+/// The name of the one for pages.
+pub const COOKIE: &str = "page";
 /// JSON.
 const JSON: &str = "application/json";
 

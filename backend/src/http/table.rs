@@ -7,7 +7,7 @@ use super::route::{Access, Route, Who};
 use super::{
     audit, auth, devices, docs, erasure, export, files, history, insight, models, openapi, outcomes,
 };
-use super::{people, predict, query, services, status, sync};
+use super::{people, predict, query, services, status, sync, web};
 use crate::config::Config;
 use crate::rates::RouteClass;
 use query::{Form, Param};
@@ -127,6 +127,33 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .about("sign_out", "End a session", "The answer is the same whether there was one.")
             .takes::<Refresh>(small)
             .gives_nothing(204, "There is no such session any more."),
+        Route::post("/api/web/sign-in", Public, web::sign_in)
+            .class(RouteClass::SignIn)
+            .about(
+                "web_sign_in",
+                "Name and password for a session of a page",
+                "For pages of this server's own origin, which their browser says by itself. The tokens are in cookies that no script can read.",
+            )
+            .takes::<WebSignIn>(small)
+            .gives::<WebSession>(200, "A session.")
+            .header("Set-Cookie", "The session.")
+            .refuses(&[400, 401]),
+        Route::post("/api/web/refresh", Public, web::refresh)
+            .class(RouteClass::Session)
+            .about("web_refresh", "The next session, for the cookie of this one", "As for a refresh token, it works once.")
+            .gives::<WebSession>(200, "The next session.")
+            .header("Set-Cookie", "The session.")
+            .refuses(&[400, 401]),
+        Route::get("/api/web/session", Roles(PEOPLE), web::current)
+            .about("web_session", "The session of this page", "For a page that was loaded anew; who comes with a token has none.")
+            .gives::<WebSession>(200, "The session.")
+            .refuses(&[404]),
+        Route::post("/api/web/sign-out", Public, web::sign_out)
+            .class(RouteClass::Session)
+            .about("web_sign_out", "End the session of this page", "The answer is the same whether there was one.")
+            .gives_nothing(204, "There is no such session any more.")
+            .header("Set-Cookie", "No session.")
+            .refuses(&[400]),
         Route::post("/api/auth/token", Public, services::token)
             .class(RouteClass::SignIn)
             .about(

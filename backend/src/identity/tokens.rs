@@ -48,6 +48,9 @@ pub struct Claims {
     /// What a service may do with it, as names with spaces between (RFC 9068).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// Of a page's session, which holds in its cookie alone: SHA-256 of what the page shows with what it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrf: Option<Hash>,
     /// Names this token.
     pub jti: Uuid,
     /// Not before, in seconds since 1970.
@@ -73,6 +76,8 @@ pub struct Grant {
     pub escrow: bool,
     /// What a service may do with it.
     pub scope: Option<String>,
+    /// For a page: SHA-256 of what it shows with what it changes.
+    pub csrf: Option<Hash>,
 }
 
 /// Signs and verifies.
@@ -174,7 +179,7 @@ impl Tokens {
     /// # Errors
     /// [`ServerError::Crypto`].
     pub fn issue(&self, grant: Grant) -> Result<String, ServerError> {
-        let Grant { sub, role, branch, device, escrow, scope } = grant;
+        let Grant { sub, role, branch, device, escrow, scope, csrf } = grant;
         let now_ms = now_ms();
         let now = u64::try_from(now_ms / 1000).unwrap_or(0);
         let claims = Claims {
@@ -186,6 +191,7 @@ impl Tokens {
             device,
             escrow,
             scope,
+            csrf,
             jti: Uuid::new_v4(),
             nbf: now,
             exp: now + self.settings.access_s,
@@ -289,6 +295,7 @@ mod tests {
             device: None,
             escrow: false,
             scope: Some("predict".into()),
+            csrf: None,
         };
         let token = tokens.issue(grant).unwrap();
         let claims = tokens.verify(&token).unwrap();

@@ -4,6 +4,10 @@
 //! | --- | --- | --- |
 //! | POST `/api/auth/sign-in` | [`SignIn`] | [`Session`] |
 //! | POST `/api/auth/refresh` | [`Refresh`] | [`Session`] |
+//! | POST `/api/web/sign-in` | [`WebSignIn`] | [`WebSession`], and cookies |
+//! | POST `/api/web/refresh` | | [`WebSession`], and cookies |
+//! | GET `/api/web/session` | | [`WebSession`] |
+//! | POST `/api/web/sign-out` | | 204 |
 //! | POST `/api/auth/sign-out` | [`Refresh`] | 204 |
 //! | GET `/api/server` | | [`ServerInfo`], without a token |
 //! | GET `/api/sync/head` | | [`crate::event::ChainHead`] of the token's device |
@@ -40,10 +44,12 @@
 mod admin;
 mod erasure;
 mod insight;
+mod web;
 
 pub use admin::*;
 pub use erasure::*;
 pub use insight::*;
+pub use web::*;
 
 use crate::event::{ChainHead, Hash};
 use crate::record::{Record, RecordKey, Rescore};

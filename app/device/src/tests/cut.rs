@@ -16,8 +16,7 @@ async fn at_rest(clients: u32) -> (Device, PathBuf, StoreKey) {
     }
     session.store.write_outside("PRAGMA wal_checkpoint(TRUNCATE)");
     drop(session);
-    device.app.lock().await.unwrap();
-    let folder = device.store_file(&officer).parent().unwrap().to_owned();
+    let folder = device.closed(&officer).await;
     (device, folder, key)
 }
 

@@ -47,14 +47,7 @@ async fn at_rest() -> (Device, PathBuf, StoreKey, UserInfo) {
     // So that all of it is in the one file.
     session.store.write_outside("PRAGMA wal_checkpoint(TRUNCATE)");
     drop(session);
-    device.app.lock().await.unwrap();
-    let folder = device.store_file(&officer).parent().unwrap().to_owned();
-    // Whoever was at work in the background may hold it open for a moment; the last to close takes its log away.
-    let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while folder.join(format!("{FILE}-wal")).exists() {
-        assert!(std::time::Instant::now() < patience, "the store is still open");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let folder = device.closed(&officer).await;
     (device, folder, key, officer)
 }
 

@@ -109,6 +109,19 @@ impl Device {
     pub fn store_file(&self, user: &UserInfo) -> PathBuf {
         self.folder.path().join("users").join(user.id.to_string()).join("store.db")
     }
+
+    /// Locks the app, and gives the folder of a user's store when that is closed: whoever was at work in the
+    /// background may hold it open for a moment, and the last to close takes its log away.
+    pub async fn closed(&self, user: &UserInfo) -> PathBuf {
+        self.app.lock().await.unwrap();
+        let folder = self.store_file(user).parent().unwrap().to_owned();
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while folder.join("store.db-wal").exists() {
+            assert!(std::time::Instant::now() < patience, "the store is still open");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        folder
+    }
 }
 
 fn app(folder: &Path, keys: &KeyStore, now: &Arc<AtomicI64>) -> App {
