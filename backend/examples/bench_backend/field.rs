@@ -109,7 +109,8 @@ impl Worker {
     fn token(&self) -> Result<String, Failure> {
         let Whose { user, branch, device } = self.device.grant;
         let (branch, device) = (Some(branch), Some(device));
-        let grant = Grant { sub: user, role: Role::Officer, branch, device, escrow: false, scope: None };
+        let grant =
+            Grant { sub: user, role: Role::Officer, branch, device, escrow: false, scope: None, csrf: None };
         Ok(self.tokens.issue(grant)?)
     }
 

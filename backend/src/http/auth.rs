@@ -79,7 +79,7 @@ pub async fn exchange(app: &App, presented: &str) -> ApiResult<Exchanged> {
         presented: Tokens::refresh_hash(presented),
         successor: Tokens::refresh_hash(&successor),
         now,
-        expires: refresh_end(&app, now),
+        expires: refresh_end(app, now),
         grace_ms: seconds(app.config.tokens.refresh_grace_s),
     };
     match app.store.rotate(rotation).await? {
