@@ -41,17 +41,16 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     // The template, never the address: ids stay out of logs and of metric labels.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let trace = app.traces.begin(request.headers(), known_method(method.as_str()), &route);
-    let trace_id = trace.id;
-    // What is logged on the way has these; who calls is put in when it is known.
-    let span = tracing::info_span!(
+    // Every line that is logged of the request has these, whatever its level; who calls is put in when it is known.
+    let span = tracing::error_span!(
         "request",
         request_id,
-        %trace_id,
+        trace_id = %trace.id,
         user = Empty,
         role = Empty,
         device = Empty
     );
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = next.run(request).instrument(span.clone()).await;
     let called = response.extensions().get::<Called>().copied();
     let standing = response.extensions_mut().remove::<Standing>();
     let refusal = response.extensions_mut().remove::<ApiError>().or_else(|| of_framework(&response));
@@ -91,59 +90,17 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     let method = known_method(method.as_str());
     app.metrics.request(&route, method, status.as_u16(), took);
     trace.end(status.as_u16(), called);
-    let (user, role) = (called.map(|c| c.user.to_string()), called.map(|c| c.role.as_str()));
-    let device = called.and_then(|c| c.device).map(|device| device.to_string());
-    let trace_id = trace_id.to_string();
+    let _within = span.enter();
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let status = status.as_u16();
     if status >= 500 {
-        tracing::error!(
-            request_id,
-            trace_id,
-            method,
-            route,
-            status,
-            ms,
-            user,
-            role,
-            device,
-            ?code,
-            cause,
-            "request failed"
-        );
+        tracing::error!(method, route, status, ms, ?code, cause, "request failed");
     } else if status == 403 || status == 401 || status == 429 {
         // Whoever looks into an attack needs to know where from; elsewhere, addresses stay out of the log.
         let from = client.address.to_string();
-        tracing::warn!(
-            request_id,
-            trace_id,
-            method,
-            route,
-            status,
-            ms,
-            user,
-            role,
-            device,
-            from,
-            ?code,
-            cause,
-            "request refused"
-        );
+        tracing::warn!(method, route, status, ms, from, ?code, cause, "request refused");
     } else {
-        tracing::info!(
-            request_id,
-            trace_id,
-            method,
-            route,
-            status,
-            ms,
-            user,
-            role,
-            device,
-            ?code,
-            cause,
-            "request"
-        );
+        tracing::info!(method, route, status, ms, ?code, cause, "request");
     }
     response
 }
