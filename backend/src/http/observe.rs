@@ -91,16 +91,17 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     app.metrics.request(&route, method, status.as_u16(), took);
     trace.end(status.as_u16(), called);
     let _within = span.enter();
+    let code = code.map(tracing::field::debug);
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let status = status.as_u16();
     if status >= 500 {
-        tracing::error!(method, route, status, ms, ?code, cause, "request failed");
+        tracing::error!(method, route, status, ms, code, cause, "request failed");
     } else if status == 403 || status == 401 || status == 429 {
         // Whoever looks into an attack needs to know where from; elsewhere, addresses stay out of the log.
         let from = client.address.to_string();
-        tracing::warn!(method, route, status, ms, from, ?code, cause, "request refused");
+        tracing::warn!(method, route, status, ms, from, code, cause, "request refused");
     } else {
-        tracing::info!(method, route, status, ms, ?code, cause, "request");
+        tracing::info!(method, route, status, ms, code, cause, "request");
     }
     response
 }
