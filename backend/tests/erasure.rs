@@ -119,7 +119,6 @@ async fn a_client_is_shown_all_that_is_kept_and_then_erased_from_everywhere() {
         let data = server.config.data_dir.clone();
         let _folder = server.stopped().await;
         let database = std::fs::read(data.join("vereda.db")).unwrap();
-        std::fs::copy(data.join("vereda.db"), "/tmp/w/left.db").unwrap();
         let holds = |words: &str| database.windows(words.len()).any(|window| window == words.as_bytes());
         assert!(holds("Tercera Persona"));
         for words in ["Candelaria", "Quiñónez", "300 555 1212"] {
