@@ -31,18 +31,9 @@ pub async fn client_data(
         Record::Client(_) => None,
     });
     let filter = HistoryFilter {
-        scope: HistoryScope::All,
         client: Some(client),
-        client_ref: None,
-        officer: None,
-        branch: None,
-        group: None,
-        model_version: None,
-        from: None,
-        to: None,
         sort: HistorySort::OldestScored,
-        after: None,
-        limit: u32::MAX,
+        ..HistoryFilter::all_of(HistoryScope::All)
     };
     let history = store.history(filter).await?.into_iter().map(|row| row.entry);
     let data = ClientData { client: record, assessments: assessments.collect(), history: history.collect() };
@@ -53,18 +44,16 @@ pub async fn client_data(
 /// Events that are looked at in one step: some milliseconds of the one who writes.
 const STEP: u32 = 2000;
 
-/// Finishes the erasures that there are. Gives how many events lost their text.
+/// Finishes the erasures that there are.
 ///
 /// # Errors
 /// When the database does; what was gone through is not gone through again.
-pub async fn sweep(store: &dyn Store) -> Result<u64, StoreError> {
-    let mut events = 0;
+pub async fn sweep(store: &dyn Store) -> Result<(), StoreError> {
     loop {
         match store.sweep(STEP, now_ms()).await? {
-            Swept::Nothing => return Ok(events),
+            Swept::Nothing => return Ok(()),
             Swept::More => {}
             Swept::Done(erasure) => {
-                events += erasure.events;
                 tracing::info!(client = %erasure.client, events = erasure.events, "an erasure is done");
             }
         }

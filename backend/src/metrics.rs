@@ -113,12 +113,10 @@ impl Metrics {
         self.count("vereda_trace_exports_total", vec![Label::new("result", result)]);
     }
 
-    /// How many devices were last heard of how long ago.
-    pub fn devices(&self, heard: &[(&'static str, u64)]) {
-        for (age, devices) in heard {
-            let key = Key::from_parts("vereda_devices", vec![Label::new("heard", *age)]);
-            self.recorder.register_gauge(&key, &METADATA).set(*devices as f64);
-        }
+    /// How many devices were last heard of that long ago.
+    pub fn devices(&self, heard: &'static str, devices: u64) {
+        let key = Key::from_parts("vereda_devices", vec![Label::new("heard", heard)]);
+        self.recorder.register_gauge(&key, &METADATA).set(devices as f64);
     }
 
     /// How busy the ways to the database are.

@@ -179,6 +179,9 @@ pub fn serve(app: Shared) -> Result<Running, ServerError> {
     Ok(Running { api_addr, metrics_addr, app, door, api, metrics, tasks, beside, look })
 }
 
+/// How long the last spans may take to be sent.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 /// How often scores and outcomes that came are counted, when nobody asks.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
@@ -217,14 +220,11 @@ async fn tell_of_devices(app: Shared) {
         match app.store.devices_heard(AGES.map(|(_, ms)| now.saturating_sub(ms)).to_vec()).await {
             Ok(counts) => {
                 // Each count holds those before it.
-                let younger = std::iter::once(0).chain(counts.iter().copied());
-                let heard: Vec<_> = AGES
-                    .iter()
-                    .zip(&counts)
-                    .zip(younger)
-                    .map(|(((age, _), count), younger)| (*age, count.saturating_sub(younger)))
-                    .collect();
-                app.metrics.devices(&heard);
+                let mut younger = 0;
+                for ((age, _), count) in AGES.iter().zip(counts) {
+                    app.metrics.devices(age, count.saturating_sub(younger));
+                    younger = count;
+                }
             }
             Err(error) => tracing::warn!(%error, "devices could not be counted; they will be"),
         }
@@ -264,9 +264,6 @@ async fn watch_keys(app: Shared) {
         }
     }
 }
-
-/// How long the last spans may take to be sent.
-const LAST_SPANS: Duration = Duration::from_secs(2);
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     let failed = |source| ServerError::Listen { address, source };

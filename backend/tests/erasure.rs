@@ -8,7 +8,7 @@ use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 use vereda_domain::api::{
-    Change, ClientData, ErasedRef, Erasure, HistoryPage, Prediction, ProblemCode, QuarantineReason,
+    Change, ClientData, Erasure, ForgottenClientRef, HistoryPage, Prediction, ProblemCode, QuarantineReason,
     Quarantined,
 };
 use vereda_domain::client::ClientField;
@@ -106,7 +106,7 @@ async fn a_client_is_shown_all_that_is_kept_and_then_erased_from_everywhere() {
     // Under the same id she does not come back.
     let back = officer.event(captured(client, NAME));
     assert_eq!(reason(&officer.push(&[&back]).await, 0), QuarantineReason::Erased);
-    assert!(records(manager.pull().await).len() == 1);
+    assert_eq!(records(manager.pull().await).len(), 1);
 
     let admin = server.caller("admin").await;
     let audit = admin.get("/api/audit?limit=1000").await.text().await.unwrap();
@@ -161,16 +161,20 @@ async fn scores_of_another_system_lose_their_clients_name() {
     let of = json!({"service": server.services["service"], "client_ref": "cédula 77"});
     for (username, status) in [("service", 403), ("manager", 403)] {
         let caller = server.caller(username).await;
-        refused(caller.post("/api/history/erase", &of).await, status, ProblemCode::Forbidden).await;
+        refused(caller.post("/api/history/forget-client-ref", &of).await, status, ProblemCode::Forbidden)
+            .await;
     }
     let wrong = json!({"service": server.services["service"], "client_ref": ""});
     let refusal =
-        refused(admin.post("/api/history/erase", &wrong).await, 422, ProblemCode::InvalidInput).await;
+        refused(admin.post("/api/history/forget-client-ref", &wrong).await, 422, ProblemCode::InvalidInput)
+            .await;
     assert_eq!(refusal.fields[0].field, "client_ref");
-    let erased: ErasedRef = admin.post("/api/history/erase", &of).await.json().await.unwrap();
+    let erased: ForgottenClientRef =
+        admin.post("/api/history/forget-client-ref", &of).await.json().await.unwrap();
     assert_eq!(erased.scores, 2);
     let nobody = json!({"service": Uuid::now_v7(), "client_ref": "cédula 78"});
-    let erased: ErasedRef = admin.post("/api/history/erase", &nobody).await.json().await.unwrap();
+    let erased: ForgottenClientRef =
+        admin.post("/api/history/forget-client-ref", &nobody).await.json().await.unwrap();
     assert_eq!(erased.scores, 0);
     let page: HistoryPage = service.get("/api/history").await.json().await.unwrap();
     let mut names: Vec<_> = page.entries.iter().map(|entry| entry.client_ref.as_deref()).collect();

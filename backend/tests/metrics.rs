@@ -38,7 +38,7 @@ fn rendered() -> BTreeSet<String> {
     metrics.sign_in_failure("wrong_credentials");
     metrics.refresh_reuse();
     metrics.spans_sent(true);
-    metrics.devices(&[("hour", 1)]);
+    metrics.devices("hour", 1);
     let text = metrics.render();
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     names.map(str::to_owned).collect()

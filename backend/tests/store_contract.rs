@@ -654,6 +654,9 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
     assert!(store.client_record(other).await.unwrap().is_some());
     assert_eq!(store.file(file).await.unwrap(), FileState::default());
     assert!(store.file_bytes(file).await.unwrap().is_empty());
+    // A piece that was on its way.
+    assert_eq!(store.add_piece(file, 0, b"abc".to_vec()).await.unwrap(), FileState::default());
+    assert!(store.file_bytes(file).await.unwrap().is_empty());
     let kept = store.history_entry(mine.id, HistoryScope::All).await.unwrap().unwrap();
     assert_eq!(
         (kept.client, kept.probability.to_bits(), kept.margin.to_bits()),
@@ -708,14 +711,14 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
         };
         store.add_history(vec![(7_000, named)], 7_000).await.unwrap();
     }
-    let of = EraseScores {
+    let of = RefToForget {
         service: world.officer.id,
         client_ref: "cédula 77".into(),
         by: Doer::CommandLine,
         now: 9_000,
     };
-    assert_eq!(store.erase_scores(of.clone()).await.unwrap(), 2);
-    assert_eq!(store.erase_scores(of).await.unwrap(), 0);
+    assert_eq!(store.forget_client_ref(of.clone()).await.unwrap(), 2);
+    assert_eq!(store.forget_client_ref(of).await.unwrap(), 0);
     for (n, name) in [(9_300, None), (9_301, None), (9_302, Some("cédula 77"))] {
         let entry = store.history_entry(AssessmentId(Uuid::from_u128(n)), HistoryScope::All).await.unwrap();
         assert_eq!(entry.unwrap().client_ref.as_deref(), name);
@@ -904,20 +907,7 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
             .await
             .unwrap();
     }
-    let any = HistoryFilter {
-        scope: HistoryScope::All,
-        client: None,
-        client_ref: None,
-        officer: None,
-        branch: None,
-        group: None,
-        model_version: None,
-        from: None,
-        to: None,
-        sort: HistorySort::default(),
-        after: None,
-        limit: 100,
-    };
+    let any = HistoryFilter { limit: 100, ..HistoryFilter::all_of(HistoryScope::All) };
     let find = async |filter: HistoryFilter| {
         let rows = store.history(filter).await.unwrap();
         rows.iter().map(|r| r.entry.id.0.as_u128()).collect::<Vec<_>>()

@@ -198,6 +198,8 @@ async fn cookies_and_tokens_do_not_pass_for_each_other() {
     let [(name, value)] = bearer(&analyst.access_token);
     let answer = admin.ask(&server, Method::GET, "/api/users", &[(&name, &value)], json!(null)).await;
     refused(answer, 403, ProblemCode::Forbidden).await;
+    let session = admin.ask(&server, Method::GET, "/api/web/session", &[(&name, &value)], json!(null)).await;
+    refused(session, 404, ProblemCode::NotFound).await;
     let answer =
         admin.ask(&server, Method::GET, "/api/users", &[("authorization", "Basic eDp5")], json!(null)).await;
     refused(answer, 401, ProblemCode::Unauthenticated).await;

@@ -26,11 +26,7 @@ async fn a_client_who_was_erased_goes_from_every_device_and_sync_goes_on() {
     server.publish(SCORECARD).await;
     let mut ana = Device::enrolled(&server, "ana").await;
     let marta = Device::enrolled(&server, "marta").await;
-    server.stop().await;
-    server.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let file = server.folder.path().join("vereda.db");
-    let backup = std::fs::read(&file).unwrap();
-    server.start_again().await;
+    let backup = server.backup().await;
 
     let (client, other) = (ana.new_client("María Peña", "1").await, ana.new_client("Juan Ríos", "2").await);
     ana.assess(client).await;
@@ -60,15 +56,8 @@ async fn a_client_who_was_erased_goes_from_every_device_and_sync_goes_on() {
     assert!(ana.app.drafts().await.unwrap().is_empty());
 
     // A server set back to a backup gets the chain again, and of her what is left.
-    server.stop().await;
-    server.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    std::fs::write(&file, backup).unwrap();
-    server.start_again().await;
-    let view = ana.app.sync_now().await.unwrap();
-    if view.line.state == (SyncState::Blocked { code: ErrorCode::SessionExpired }) {
-        ana.app.sign_in_again(SignInAgainRequest { password: PASSWORD.into() }).await.unwrap();
-    }
-    let view = ana.synced().await;
+    server.restore(&backup).await;
+    let view = ana.synced_anew().await;
     assert_eq!((view.line.waiting, view.line.quarantined, view.receipt.unwrap().seq), (0, 3, 5));
     let again = Device::enrolled(&server, "ana").await;
     let page = again.portfolio().await;

@@ -206,25 +206,13 @@ async fn a_server_set_back_to_a_backup_gets_everything_again() {
     let ana = Device::enrolled(&server, "ana").await;
     ana.new_client("María Peña", "1").await;
     ana.synced().await;
-    server.stop().await;
-    let file = server.folder.path().join("vereda.db");
-    server.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let backup = std::fs::read(&file).unwrap();
-    server.start_again().await;
+    let backup = server.backup().await;
     ana.new_client("Juan Ríos", "2").await;
     ana.new_client("Luz Mora", "3").await;
     assert_eq!(ana.synced().await.receipt.unwrap().seq, 3);
 
-    server.stop().await;
-    server.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    std::fs::write(&file, backup).unwrap();
-    server.start_again().await;
-    let view = ana.app.sync_now().await.unwrap();
-    // The session may be older than the backup knows; the work is not lost either way.
-    if view.line.state == (SyncState::Blocked { code: ErrorCode::SessionExpired }) {
-        ana.app.sign_in_again(SignInAgainRequest { password: PASSWORD.into() }).await.unwrap();
-    }
-    let view = ana.synced().await;
+    server.restore(&backup).await;
+    let view = ana.synced_anew().await;
     assert_eq!((view.line.waiting, view.receipt.unwrap().seq), (0, 3));
     let again = Device::enrolled(&server, "ana").await;
     assert_eq!(again.portfolio().await.total, 3);

@@ -108,9 +108,7 @@ impl Worker {
 
     fn token(&self) -> Result<String, Failure> {
         let Whose { user, branch, device } = self.device.grant;
-        let (branch, device) = (Some(branch), Some(device));
-        let grant =
-            Grant { sub: user, role: Role::Officer, branch, device, escrow: false, scope: None, csrf: None };
+        let grant = Grant { device: Some(device), ..Grant::new(user, Role::Officer, Some(branch)) };
         Ok(self.tokens.issue(grant)?)
     }
 

@@ -74,15 +74,7 @@ pub async fn measure(options: &Options) -> Result<(), Failure> {
         branch: None,
     };
     let (sub, role) = (people.add_user(analyst).await?.id, Role::Analyst);
-    let token = app.tokens.issue(Grant {
-        sub,
-        role,
-        branch: None,
-        device: None,
-        escrow: false,
-        scope: None,
-        csrf: None,
-    })?;
+    let token = app.tokens.issue(Grant::new(sub, role, None))?;
 
     let server = Program::server_on(&options.server, &data, &postgres.url())?;
     let mut applicants = Applicants::new(6)?;

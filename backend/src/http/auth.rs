@@ -28,12 +28,12 @@ pub async fn sign_in(
     }
     let user = check_password(&app, &request.username, &request.password, client.address).await?;
     let device = request.device.as_ref().map(|device| device.id);
-    let refresh_token = open(&app, &user, request.device).await?;
+    let refresh_token = open_session(&app, &user, request.device).await?;
     session_of(&app, user, device, refresh_token, None).await.map(axum::Json)
 }
 
 /// Opens a session for somebody whose password was right. Gives its refresh token.
-pub async fn open(app: &App, user: &UserRow, device: Option<DeviceInfo>) -> ApiResult<String> {
+pub async fn open_session(app: &App, user: &UserRow, device: Option<DeviceInfo>) -> ApiResult<String> {
     let refresh_token = app.tokens.new_refresh()?;
     let (now, id) = (now_ms(), device.as_ref().map(|device| device.id.to_string()));
     let session = NewSession {
@@ -248,8 +248,7 @@ async fn session_of(
         Some(branch) if escrow.is_none() => app.store.colleagues(branch).await?,
         _ => Vec::new(),
     };
-    let (sub, role) = (user.id, user.role);
-    let grant = Grant { sub, role, branch, device, escrow: escrow.is_some(), scope: None, csrf: None };
+    let grant = Grant { device, escrow: escrow.is_some(), ..Grant::new(user.id, user.role, branch) };
     Ok(Session {
         access_token: app.tokens.issue(grant)?,
         expires_in_s: app.tokens.access_s(),

@@ -192,7 +192,7 @@ fn token(headers: &HeaderMap) -> Option<(Cow<'_, str>, bool)> {
             let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some((Cow::Borrowed(token.trim()), false))
         }
-        None => web::value(headers, web::ACCESS).map(|token| (Cow::Owned(token), true)),
+        None => web::cookie_value(headers, web::ACCESS).map(|token| (Cow::Owned(token), true)),
     }
 }
 

@@ -9,9 +9,9 @@ use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
 use crate::clock::now_ms;
 use crate::erasure::client_data;
-use crate::store::{Erase, EraseScores};
+use crate::store::{Erase, RefToForget};
 use axum::extract::{Path, State};
-use vereda_domain::api::{ClientData, Doer, EraseRef, ErasedRef, Erasure};
+use vereda_domain::api::{ClientData, Doer, Erasure, ForgetClientRef, ForgottenClientRef};
 
 const LIMIT: Param =
     Param::new("limit", Form::Number { min: 1, max: 1000 }, "How many at most; 100 if absent.");
@@ -44,17 +44,17 @@ pub async fn erase(
 }
 
 /// Takes a service's client off its scores.
-pub async fn erase_scores(
+pub async fn forget_client_ref(
     State(app): State<Shared>,
     caller: Caller,
-    Json(of): Json<EraseRef>,
-) -> ApiResult<axum::Json<ErasedRef>> {
+    Json(of): Json<ForgetClientRef>,
+) -> ApiResult<axum::Json<ForgottenClientRef>> {
     check_ref(Some(&of.client_ref))?;
-    let EraseRef { service, client_ref } = of;
-    let erase = EraseScores { service, client_ref, by: Doer::User(caller.user), now: now_ms() };
-    let scores = app.store.erase_scores(erase).await?;
+    let ForgetClientRef { service, client_ref } = of;
+    let erase = RefToForget { service, client_ref, by: Doer::User(caller.user), now: now_ms() };
+    let scores = app.store.forget_client_ref(erase).await?;
     tracing::warn!(user = %caller.user, %service, scores, "scores lost the name of their client");
-    Ok(axum::Json(ErasedRef { scores }))
+    Ok(axum::Json(ForgottenClientRef { scores }))
 }
 
 /// Who was erased, latest first.

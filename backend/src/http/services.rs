@@ -99,9 +99,7 @@ pub async fn token(
     };
     let scope = Scope::write_list(&scopes);
     let branch = user.branch.as_ref().map(|branch| branch.id);
-    let (role, device, escrow) = (user.role, None, false);
-    let (scope_said, csrf) = (Some(scope.clone()), None);
-    let grant = Grant { sub: user.id, role, branch, device, escrow, scope: scope_said, csrf };
+    let grant = Grant { scope: Some(scope.clone()), ..Grant::new(user.id, user.role, branch) };
     tracing::info!(user = %user.id, scope, "a system got a token");
     Ok(axum::Json(IssuedToken {
         access_token: app.tokens.issue(grant)?,

@@ -336,14 +336,14 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .about("erasures", "Whose data was erased, latest first", "")
             .query(erasure::AT_MOST)
             .lists::<Erasure>("The erasures."),
-        Route::post("/api/history/erase", Roles(ADMIN), erasure::erase_scores)
+        Route::post("/api/history/forget-client-ref", Roles(ADMIN), erasure::forget_client_ref)
             .about(
-                "erase_client_ref",
+                "forget_client_ref",
                 "Take a client off the scores that a service asked for",
                 "The scores stay, and cannot be told from others any more.",
             )
-            .takes::<EraseRef>(small)
-            .gives::<ErasedRef>(200, "How many there were."),
+            .takes::<ForgetClientRef>(small)
+            .gives::<ForgottenClientRef>(200, "How many there were."),
         Route::get("/api/devices", Roles(OVERSIGHT), devices::list)
             .about("devices", "Every device that the caller sees to", "")
             .lists::<Device>("The devices."),

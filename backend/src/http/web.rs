@@ -5,7 +5,7 @@
 //! page of this origin: the browser says so itself (Fetch Metadata, or `Origin`), and the page repeats a secret that only
 //! it was told (OWASP, *Cross-Site Request Forgery Prevention*).
 
-use super::auth::{Exchanged, check_password, exchange, open, shown};
+use super::auth::{Exchanged, check_password, exchange, open_session, shown};
 use super::body::Json;
 use super::caller::Caller;
 use super::client::Client;
@@ -40,18 +40,18 @@ pub async fn sign_in(
 ) -> ApiResult<WithCookies> {
     own_page(&headers)?;
     let user = check_password(&app, &request.username, &request.password, client.address).await?;
-    let refresh = open(&app, &user, None).await?;
+    let refresh = open_session(&app, &user, None).await?;
     session(&app, user, &refresh, &hex::encode(random::<32>()?))
 }
 
 /// The next session, for the cookie of this one.
 pub async fn refresh(State(app): State<Shared>, headers: HeaderMap) -> ApiResult<WithCookies> {
     own_page(&headers)?;
-    let (presented, csrf) = kept(&headers).ok_or_else(none)?;
+    let (presented, csrf) = held(&headers).ok_or_else(no_session)?;
     let Exchanged { user, device, successor, .. } = exchange(&app, &presented).await?;
     if device.is_some() {
         // A device has no cookies: somebody has put its token into one.
-        return Err(none());
+        return Err(no_session());
     }
     session(&app, user, &successor, &csrf)
 }
@@ -62,7 +62,9 @@ pub async fn current(
     caller: Caller,
     headers: HeaderMap,
 ) -> ApiResult<axum::Json<WebSession>> {
-    let (_, csrf_token) = kept(&headers).ok_or_else(ApiError::not_found)?;
+    // Whoever says in a header who calls is not the page, whatever cookies there are.
+    let by_cookie = !headers.contains_key(header::AUTHORIZATION);
+    let (_, csrf_token) = held(&headers).filter(|_| by_cookie).ok_or_else(ApiError::not_found)?;
     let user = app.store.user(caller.user).await?.ok_or_else(ApiError::not_found)?;
     let expires_in_s = app.tokens.access_s();
     Ok(axum::Json(WebSession { user: shown(user), csrf_token, expires_in_s, server_ms: now_ms() }))
@@ -71,7 +73,7 @@ pub async fn current(
 /// Ends it. The answer is the same whether there was one.
 pub async fn sign_out(State(app): State<Shared>, headers: HeaderMap) -> ApiResult<impl IntoResponse> {
     own_page(&headers)?;
-    if let Some((refresh, _)) = kept(&headers) {
+    if let Some((refresh, _)) = held(&headers) {
         app.store.close_session(Tokens::refresh_hash(&refresh), now_ms()).await?;
     }
     let gone = |name| (header::SET_COOKIE, cookie(name, "", 0));
@@ -111,19 +113,19 @@ fn cookie(name: &'static str, value: &str, life_s: u64) -> String {
 }
 
 /// The value of a cookie.
-pub fn value(headers: &HeaderMap, name: &str) -> Option<String> {
+pub fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let sent = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut cookies = sent.flat_map(Cookie::split_parse).flatten();
     cookies.find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
 }
 
-/// The refresh token, and what the page shows.
-fn kept(headers: &HeaderMap) -> Option<(String, String)> {
-    let kept = value(headers, REFRESH)?;
-    kept.split_once('.').map(|(refresh, csrf)| (refresh.to_owned(), csrf.to_owned()))
+/// The refresh token that a page's cookie holds, and what the page shows.
+fn held(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = cookie_value(headers, REFRESH)?;
+    value.split_once('.').map(|(refresh, csrf)| (refresh.to_owned(), csrf.to_owned()))
 }
 
-fn none() -> ApiError {
+fn no_session() -> ApiError {
     ApiError::new(ProblemCode::Unauthenticated, "There is no session of this page: sign in.")
 }
 

@@ -31,9 +31,9 @@ impl Erase {
     }
 }
 
-/// Scores that are to lose the name of their client.
+/// Scores that are to lose the name that a service gave their client.
 #[derive(Clone)]
-pub struct EraseScores {
+pub struct RefToForget {
     /// Who asked for them.
     pub service: UserId,
     /// What they call the client.
@@ -44,10 +44,10 @@ pub struct EraseScores {
     pub now: Millis,
 }
 
-impl EraseScores {
+impl RefToForget {
     /// What is noted of it; the name itself is not.
     pub(super) fn note(&self, scores: u64) -> Note {
-        Note { by: self.by, at: self.now, deed: Deed::ClientRefErased { user: self.service, scores } }
+        Note { by: self.by, at: self.now, deed: Deed::ClientRefForgotten { user: self.service, scores } }
     }
 }
 
@@ -70,7 +70,7 @@ pub trait ErasureStore: Send + Sync {
     /// Erases a client; says of one who was erased before when that was. None if there is no such client.
     async fn erase(&self, erase: Erase) -> Result<Option<Erasure>>;
     /// Takes the client off scores that a service asked for. Gives how many.
-    async fn erase_scores(&self, erase: EraseScores) -> Result<u64>;
+    async fn forget_client_ref(&self, erase: RefToForget) -> Result<u64>;
     /// Who was erased, latest first.
     async fn erasures(&self, branch: Option<BranchId>, limit: u32) -> Result<Vec<Erasure>>;
     /// Goes through so many events more for the first erasure that is not done.

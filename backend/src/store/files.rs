@@ -31,7 +31,8 @@ pub trait FileStore: Send + Sync {
     async fn client_record(&self, client: ClientId) -> Result<Option<ClientRecord>>;
     /// How much of a file is stored; nothing of one that nobody sent.
     async fn file(&self, file: FileKey) -> Result<FileState>;
-    /// Adds a piece if it begins where the file ends and the file is not whole; how much there is then.
+    /// Adds a piece if it begins where the file ends and the file is not whole; how much there is then. Of a client who
+    /// is not there, or was erased while the piece was on its way, nothing is stored.
     async fn add_piece(&self, file: FileKey, from: u64, piece: Vec<u8>) -> Result<FileState>;
     /// What is stored of a file.
     async fn file_bytes(&self, file: FileKey) -> Result<Vec<u8>>;

@@ -22,7 +22,7 @@
 //! | GET `/api/clients/{client}/data` | | [`ClientData`] |
 //! | POST `/api/clients/{client}/erase` | | [`Erasure`] |
 //! | GET `/api/erasures` | | `Vec<`[`Erasure`]`>`, latest first |
-//! | POST `/api/history/erase` | [`EraseRef`] | [`ErasedRef`] |
+//! | POST `/api/history/forget-client-ref` | [`ForgetClientRef`] | [`ForgottenClientRef`] |
 //! | GET `/api/devices` | | `Vec<`[`Device`]`>` |
 //! | POST `/api/devices/{id}/revoke` | | 204 |
 //! | GET `/api/models` | | `Vec<`[`ModelManifest`]`>`, newest first |

@@ -223,6 +223,17 @@ async fn what_is_pulled_joins_what_waits_and_conflicts_are_shown_and_settled() {
     assert_eq!(settled.row.phone, "302 111 2222");
 }
 
+/// What a server sends of a client who left the portfolio, or was erased.
+fn purge_of(client: vereda_domain::ClientId, erased: bool) -> remote::Page {
+    page_of(Pulled {
+        changes: vec![Change::Purge { key: RecordKey::Client(client), erased }],
+        cursor: 1,
+        more: false,
+        remaining: None,
+        server_ms: START,
+    })
+}
+
 /// Of somebody who was erased only what waits to be sent is kept, and of what was sent its place in the chain.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_client_who_was_erased_nothing_stays_but_the_chain() {
@@ -231,13 +242,7 @@ async fn of_a_client_who_was_erased_nothing_stays_but_the_chain() {
     let client = app.create_client(new_client("Candelaria Ruiz", "77")).await.unwrap().row.id;
     let other = app.create_client(new_client("Juan", "78")).await.unwrap().row.id;
     app.start_interview(ClientRequest { client }).await.unwrap();
-    let page = page_of(Pulled {
-        changes: vec![Change::Purge { key: RecordKey::Client(client), erased: true }],
-        cursor: 1,
-        more: false,
-        remaining: None,
-        server_ms: START,
-    });
+    let page = purge_of(client, true);
     let identity = session.identity();
     let held = || {
         let sql = "SELECT (SELECT count(*) FROM events WHERE text LIKE '%Candelaria%') \
@@ -293,13 +298,7 @@ async fn what_is_purged_stays_until_nothing_captured_hangs_on_it() {
     let app = &device.app;
     let client = app.create_client(new_client("Juan", "77")).await.unwrap().row.id;
     app.start_interview(ClientRequest { client }).await.unwrap();
-    let page = page_of(Pulled {
-        changes: vec![Change::Purge { key: RecordKey::Client(client), erased: false }],
-        cursor: 1,
-        more: false,
-        remaining: None,
-        server_ms: START,
-    });
+    let page = purge_of(client, false);
     let identity = session.identity();
     session.store.write(|db| remote::apply(db, &identity, &page, START)).unwrap();
     let here = || session.store.read(|db| Ok(project::client(db, client)?.is_some())).unwrap();

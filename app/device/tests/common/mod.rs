@@ -83,6 +83,23 @@ impl Server {
         rusqlite::Connection::open(self.folder.path().join("vereda.db")).unwrap()
     }
 
+    /// Its database as it is now. It is stopped and started again.
+    pub async fn backup(&mut self) -> Vec<u8> {
+        self.stop().await;
+        self.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        let backup = std::fs::read(self.folder.path().join("vereda.db")).unwrap();
+        self.start_again().await;
+        backup
+    }
+
+    /// Sets it back to a backup.
+    pub async fn restore(&mut self, backup: &[u8]) {
+        self.stop().await;
+        self.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        std::fs::write(self.folder.path().join("vereda.db"), backup).unwrap();
+        self.start_again().await;
+    }
+
     /// Goes on as a process of its own, which can be killed; this one only says where it is.
     pub async fn hand_over(&mut self) -> Config {
         self.stop().await;
@@ -175,6 +192,16 @@ impl Device {
     }
 
     /// Waits, as the screens do, until the line is as expected.
+    /// Syncs with a server that was set back to a backup: the session may be older than that knows, and then the
+    /// password is asked for.
+    pub async fn synced_anew(&self) -> SyncView {
+        let view = self.app.sync_now().await.unwrap();
+        if view.line.state == (SyncState::Blocked { code: ErrorCode::SessionExpired }) {
+            self.app.sign_in_again(SignInAgainRequest { password: PASSWORD.into() }).await.unwrap();
+        }
+        self.synced().await
+    }
+
     pub async fn until(&self, expected: impl Fn(&SyncLine) -> bool) -> SyncLine {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         let (mut since, mut last) = (0, None);

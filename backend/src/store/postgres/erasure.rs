@@ -25,7 +25,7 @@ impl ErasureStore for PostgresStore {
         Ok(write!(self, DOING, |t| erase_in(t, erase).await?))
     }
 
-    async fn erase_scores(&self, erase: EraseScores) -> Result<u64> {
+    async fn forget_client_ref(&self, erase: RefToForget) -> Result<u64> {
         Ok(write!(self, DOING, |t| {
             let which = "officer = $1 AND client_ref = $2";
             let scores = nameless_where(t, which, &[&erase.service.0, &erase.client_ref]).await?;

@@ -25,23 +25,7 @@ impl FileStore for PostgresStore {
 
     async fn add_piece(&self, file: FileKey, from: u64, piece: Vec<u8>) -> Result<FileState> {
         let doing = "store a piece of a file";
-        Ok(write!(self, doing, |t| {
-            let key: (&uuid::Uuid, &[u8]) = (&file.client.0, &file.sha256.0);
-            // Whoever sends the same piece at the same time waits here, and finds it stored.
-            let sql = "INSERT INTO files(client, sha256, received) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
-            run(t, doing, sql, &[key.0, &key.1]).await?;
-            let now = state(t, file, "FOR UPDATE").await?;
-            if now.whole || now.received != from {
-                now
-            } else {
-                let received = from + piece.len() as u64;
-                let sql = "INSERT INTO file_pieces(client, sha256, start, bytes) VALUES ($1, $2, $3, $4)";
-                run(t, doing, sql, &[key.0, &key.1, &to_i64(from), &piece]).await?;
-                let sql = "UPDATE files SET received = $3 WHERE client = $1 AND sha256 = $2";
-                run(t, doing, sql, &[key.0, &key.1, &to_i64(received)]).await?;
-                FileState { received, whole: false }
-            }
-        }))
+        Ok(write!(self, doing, |t| add_piece_in(t, file, from, &piece).await?))
     }
 
     async fn file_bytes(&self, file: FileKey) -> Result<Vec<u8>> {
@@ -78,6 +62,29 @@ impl FileStore for PostgresStore {
         });
         Ok(())
     }
+}
+
+async fn add_piece_in(t: &Transaction<'_>, file: FileKey, from: u64, piece: &[u8]) -> Result<FileState> {
+    let doing = "store a piece of a file";
+    // Whoever erases the client waits until this is done, and takes it away; or this waits, and finds nobody.
+    let sql = "SELECT 1 FROM records WHERE kind = 'client' AND id = $1 AND body <> $2 FOR SHARE";
+    if first(t, doing, sql, &[&file.client.0, &ERASED_BODY]).await?.is_none() {
+        return Ok(FileState::default());
+    }
+    let key: (&uuid::Uuid, &[u8]) = (&file.client.0, &file.sha256.0);
+    // Whoever sends the same piece at the same time waits here, and finds it stored.
+    let sql = "INSERT INTO files(client, sha256, received) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
+    run(t, doing, sql, &[key.0, &key.1]).await?;
+    let now = state(t, file, "FOR UPDATE").await?;
+    if now.whole || now.received != from {
+        return Ok(now);
+    }
+    let received = from + piece.len() as u64;
+    let sql = "INSERT INTO file_pieces(client, sha256, start, bytes) VALUES ($1, $2, $3, $4)";
+    run(t, doing, sql, &[key.0, &key.1, &to_i64(from), &piece]).await?;
+    let sql = "UPDATE files SET received = $3 WHERE client = $1 AND sha256 = $2";
+    run(t, doing, sql, &[key.0, &key.1, &to_i64(received)]).await?;
+    Ok(FileState { received, whole: false })
 }
 
 /// `lock` is empty, or `FOR UPDATE`.

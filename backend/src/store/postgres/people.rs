@@ -139,7 +139,7 @@ impl PeopleStore for PostgresStore {
         let t = reading(&mut client, doing).await?;
         let mut counts = Vec::with_capacity(since.len());
         for at in since {
-            let row = first(&t, doing, &devices_heard("$1"), &[&at]).await?;
+            let row = first(&t, doing, DEVICES_HEARD, &[&at]).await?;
             counts.push(row.map_or(Ok(0), |row| get(&row, 0).map(to_u64))?);
         }
         Ok(counts)

@@ -27,7 +27,7 @@ impl ErasureStore for SqliteStore {
         self.write(DOING, move |t| erase_in(t, erase)).await
     }
 
-    async fn erase_scores(&self, erase: EraseScores) -> Result<u64> {
+    async fn forget_client_ref(&self, erase: RefToForget) -> Result<u64> {
         self.write(DOING, move |t| {
             let (service, name) = (erase.service.0, erase.client_ref.clone());
             let which = "officer = ?1 AND client_ref = ?2";

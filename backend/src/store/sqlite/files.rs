@@ -25,6 +25,10 @@ impl FileStore for SqliteStore {
     async fn add_piece(&self, file: FileKey, from: u64, piece: Vec<u8>) -> Result<FileState> {
         let doing = "store a piece of a file";
         self.write(doing, move |t| {
+            let sql = "SELECT 1 FROM records WHERE kind = 'client' AND id = ?1 AND body <> ?2";
+            if first(t, doing, sql, params![file.client.0, ERASED_BODY], |_| Ok(()))?.is_none() {
+                return Ok(FileState::default());
+            }
             let now = state(t, file)?;
             if now.whole || now.received != from {
                 return Ok(now);

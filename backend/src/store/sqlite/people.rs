@@ -144,7 +144,7 @@ impl PeopleStore for SqliteStore {
         let doing = "count devices";
         self.read(doing, move |t| {
             let count = |at: &Millis| {
-                first(t, doing, &devices_heard("?1"), [at], |row| {
+                first(t, doing, DEVICES_HEARD, [at], |row| {
                     Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?))
                 })
             };

@@ -478,7 +478,7 @@ pub enum Deed {
         client: ClientId,
     },
     /// Scores that a service asked for lost the name of their client.
-    ClientRefErased {
+    ClientRefForgotten {
         /// Which service.
         user: UserId,
         /// How many.

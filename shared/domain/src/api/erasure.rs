@@ -38,7 +38,7 @@ pub struct Erasure {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-pub struct EraseRef {
+pub struct ForgetClientRef {
     /// Which service asked for them.
     pub service: UserId,
     /// What it calls the client.
@@ -49,16 +49,16 @@ pub struct EraseRef {
     pub client_ref: String,
 }
 
-impl std::fmt::Debug for EraseRef {
+impl std::fmt::Debug for ForgetClientRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EraseRef").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("ForgetClientRef").field("service", &self.service).finish_non_exhaustive()
     }
 }
 
 /// How many scores that were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct ErasedRef {
+pub struct ForgottenClientRef {
     /// They stay, without the client.
     pub scores: u64,
 }
