@@ -48,6 +48,7 @@ impl Metrics {
         describe("vereda_rescore_mismatches_total", "Assessments whose score differs when computed again");
         describe("vereda_events_total", "Events received for the first time, by outcome");
         describe("vereda_sign_in_failures_total", "Sign-ins refused, by reason");
+        describe("vereda_proofs_refused_total", "Proofs of devices' keys that did not hold, by reason");
         describe("vereda_refresh_reuse_total", "Sessions revoked because a refresh token came twice");
         describe("vereda_prediction_cache_total", "Scores asked of the cache, by whether it had them");
         describe(
@@ -201,6 +202,11 @@ impl Metrics {
     /// A sign-in was refused.
     pub fn sign_in_failure(&self, reason: &'static str) {
         self.count("vereda_sign_in_failures_total", vec![Label::new("reason", reason)]);
+    }
+
+    /// A proof of a device's key did not hold.
+    pub fn proof_refused(&self, reason: &'static str) {
+        self.count("vereda_proofs_refused_total", vec![Label::new("reason", reason)]);
     }
 
     /// A session was revoked because a refresh token came twice.

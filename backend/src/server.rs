@@ -9,6 +9,7 @@ use crate::http::{App, Shared, metrics_router, router};
 use crate::identity::keys;
 use crate::identity::passwords::Passwords;
 use crate::identity::people::People;
+use crate::identity::proof::{self, Proofs};
 use crate::identity::throttle::{self, Throttle};
 use crate::identity::tokens::Tokens;
 use crate::insight::Insight;
@@ -69,10 +70,11 @@ pub async fn open(mut config: Config) -> Result<Shared, ServerError> {
         // Syncing goes on without it, and only a server that runs can be given another.
         tracing::error!(%error, "nothing can be scored here");
     }
-    let Kept { counters, rates, scores } = commons(&config, &metrics).await?;
+    let Kept { counters, rates, scores, proofs } = commons(&config, &metrics).await?;
     let life = Duration::from_secs(config.predictions.lifetime_s);
     Ok(Arc::new(App {
         tokens,
+        proofs: Proofs::new(proofs, &refresh),
         passwords: Passwords::new(config.password_cost)?,
         throttle: Throttle::new(config.sign_in.clone(), counters),
         rates: Rates::new(config.rates.clone(), rates),
@@ -98,6 +100,7 @@ struct Kept {
     counters: Arc<dyn Commons>,
     rates: Arc<dyn Commons>,
     scores: Arc<dyn Commons>,
+    proofs: Arc<dyn Commons>,
 }
 
 async fn commons(config: &Config, metrics: &Arc<Metrics>) -> Result<Kept, ServerError> {
@@ -116,6 +119,7 @@ async fn commons(config: &Config, metrics: &Arc<Metrics>) -> Result<Kept, Server
         counters: room(throttle::MAX_ENTRIES),
         rates: room(rates::MAX_ENTRIES),
         scores: room(config.predictions.entries),
+        proofs: room(proof::MAX_ENTRIES),
     })
 }
 

@@ -1,11 +1,17 @@
 //! The program itself: its command line, its log, its signals, its demonstration.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use reqwest::RequestBuilder;
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use vereda_domain::api::{HistoryPage, IssuedToken, Pulled, Session};
+use std::sync::LazyLock;
+use vereda_domain::api::{HistoryPage, IssuedToken, PROOF, Pulled, Session};
+use vereda_prover::Prover;
+
+/// Holds the key of every device here.
+static PROVER: LazyLock<Prover> = LazyLock::new(|| Prover::new().unwrap());
 
 fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vereda-server"));
@@ -67,12 +73,14 @@ async fn people_are_added_by_hand_and_the_log_is_json_without_them() {
     let sign_in = async |username: &str, password: &str| {
         let machine = json!({"id": device, "name": "Secreta", "platform": "linux"});
         let body = json!({"username": username, "password": password, "device": machine});
-        client.post(format!("{api}/api/auth/sign-in")).json(&body).send().await.unwrap()
+        let url = format!("{api}/api/auth/sign-in");
+        let proof = PROVER.proof("POST", &url, None).unwrap();
+        client.post(url).header(PROOF, proof).json(&body).send().await.unwrap()
     };
     let session: Session = sign_in("ana", "una clave secreta").await.json().await.unwrap();
     sign_in("evil\r\n{\"level\":\"FORGED\"}\u{1b}[31m", "otra clave secreta").await;
-    let request =
-        client.get(format!("{api}/api/history/x%0d%0aFORGED?x=Secreta")).bearer_auth(&session.access_token);
+    let url = format!("{api}/api/history/x%0d%0aFORGED?x=Secreta");
+    let request = as_device(client.get(&url), "GET", &url, &session);
     let request = request.header("user-agent", "Secreta").header("x-request-id", "mi-peticion-1");
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     request.header("traceparent", trace).send().await.unwrap();
@@ -167,7 +175,16 @@ async fn sign_in(ready: &Json, username: &str) -> Session {
     let device = json!({"id": uuid::Uuid::now_v7(), "name": "prueba", "platform": "linux"});
     let body = json!({"username": username, "password": user["password"], "device": device});
     let url = format!("{}/api/auth/sign-in", ready["api"].as_str().unwrap());
-    reqwest::Client::new().post(url).json(&body).send().await.unwrap().json().await.unwrap()
+    let proof = PROVER.proof("POST", &url, None).unwrap();
+    let request = reqwest::Client::new().post(url).header(PROOF, proof).json(&body);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+/// A request of a device that has signed in.
+fn as_device(request: RequestBuilder, method: &str, url: &str, session: &Session) -> RequestBuilder {
+    let token = &session.access_token;
+    let proof = PROVER.proof(method, url, Some(token)).unwrap();
+    request.header("authorization", format!("DPoP {token}")).header(PROOF, proof)
 }
 
 async fn system(ready: &Json) -> IssuedToken {
@@ -183,7 +200,7 @@ async fn system(ready: &Json) -> IssuedToken {
 
 async fn get<T: serde::de::DeserializeOwned>(ready: &Json, session: &Session, path: &str) -> T {
     let url = format!("{}{path}", ready["api"].as_str().unwrap());
-    let request = reqwest::Client::new().get(url).bearer_auth(&session.access_token);
+    let request = as_device(reqwest::Client::new().get(&url), "GET", &url, session);
     request.send().await.unwrap().json().await.unwrap()
 }
 
@@ -281,7 +298,7 @@ async fn what_was_receipted_survives_a_kill_at_any_moment() {
             let next = event(*sent.last().unwrap());
             sent.push(ChainHead { seq: next.event.seq, hash: next.hash });
             let body = format!(r#"{{"events":[{}],"device_ms":{}}}"#, next.text, next.event.at);
-            let request = client.post(&url).bearer_auth(&session.access_token);
+            let request = as_device(client.post(&url), "POST", &url, &session);
             let request = request.header("content-type", "application/json").body(body);
             let Ok(response) = request.send().await else { break };
             let Ok(pushed) = response.json::<Pushed>().await else { break };

@@ -16,13 +16,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 use vereda_domain::api::{
-    AddService, AddUser, DeviceInfo, HistoryPage, IssuedToken, Prediction, Pushed, Role, Scope, Session,
-    SignIn,
+    AddService, AddUser, DeviceInfo, HistoryPage, IssuedToken, PROOF, Prediction, Pushed, Role, Scope,
+    Session, SignIn,
 };
 use vereda_domain::client::{ClientField, Consent};
 use vereda_domain::event::{ChainHead, Event, EventBody, Sealed};
 use vereda_domain::hlc::Clock;
 use vereda_domain::{AssessmentId, ClientId, DeviceId};
+use vereda_prover::Prover;
 use vereda_server::clock::now_ms;
 use vereda_server::identity::people::People;
 use vereda_server::{Config, server};
@@ -133,14 +134,22 @@ struct World {
     http: reqwest::Client,
     url: String,
     seen: Arc<Seen>,
+    prover: Arc<Prover>,
 }
 
 impl World {
+    /// A question of a device.
+    fn as_device(&self, url: String, token: &str) -> reqwest::RequestBuilder {
+        let proof = self.prover.proof("GET", &url, Some(token)).unwrap();
+        self.http.get(url).header("authorization", format!("DPoP {token}")).header(PROOF, proof)
+    }
+
     async fn session(&self, username: &str, device: Option<DeviceId>) -> Session {
         let device = device.map(|id| DeviceInfo { id, name: "d".into(), platform: "linux".into() });
         let body = SignIn { username: username.into(), password: PASSWORD.into(), device };
-        let answer =
-            self.http.post(format!("{}/api/auth/sign-in", self.url)).json(&body).send().await.unwrap();
+        let url = format!("{}/api/auth/sign-in", self.url);
+        let proof = self.prover.proof("POST", &url, None).unwrap();
+        let answer = self.http.post(url).header(PROOF, proof).json(&body).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.json().await.unwrap()
     }
@@ -200,8 +209,10 @@ impl World {
             let body = format!(r#"{{"events":[{}],"device_ms":{at}}}"#, event.text);
             loop {
                 let began = Instant::now();
-                let request = self.http.post(format!("{}/api/sync/push", self.url));
-                let request = request.bearer_auth(&session.access_token).body(body.clone());
+                let (url, token) = (format!("{}/api/sync/push", self.url), &session.access_token);
+                let proof = self.prover.proof("POST", &url, Some(token)).unwrap();
+                let request = self.http.post(url).header(PROOF, proof);
+                let request = request.header("authorization", format!("DPoP {token}")).body(body.clone());
                 let answer = request.header("content-type", "application/json").send().await;
                 let why = match answer {
                     Ok(answer) if answer.status().is_success() => match answer.json::<Pushed>().await {
@@ -271,7 +282,8 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed_under_load() {
         .timeout(Duration::from_secs(30))
         .build()
         .unwrap();
-    let world = World { http, url: format!("http://{}", proxy.addr), seen: Arc::default() };
+    let prover = Arc::new(Prover::new().unwrap());
+    let world = World { http, url: format!("http://{}", proxy.addr), seen: Arc::default(), prover };
     let form = [
         ("grant_type", "client_credentials"),
         ("client_id", &secret.client_id),
@@ -347,9 +359,8 @@ async fn nothing_acknowledged_is_lost_whatever_is_killed_under_load() {
     let heads = seen.heads.lock().unwrap().clone();
     for (worker, head) in &heads {
         let path = format!("{}/api/sync/head", world.url);
-        let token = &devices[*worker].access_token;
-        let stored: ChainHead =
-            world.http.get(path).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+        let token = devices[*worker].access_token.as_str();
+        let stored: ChainHead = world.as_device(path, token).send().await.unwrap().json().await.unwrap();
         assert!(head.seq > 10, "{head:?}");
         // The last push may have been stored and its answer lost.
         assert!(stored == *head || stored.seq == head.seq + 1, "{stored:?} {head:?}");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 use vereda_domain::api::{
     AuditEntry, BranchInfo, Change, Deed, DeviceInfo, Doer, EventOutcome, HistoryEntry, ModelManifest,
-    QuarantineReason, Role, Scope, Source,
+    QuarantineReason, Role, Scope, Source, Thumbprint,
 };
 use vereda_domain::client::Consent;
 use vereda_domain::event::{ChainHead, Event, EventBody, Hash, Sealed};
@@ -258,6 +258,7 @@ async fn administration(store: &Arc<dyn Store>, world: &World) {
     assert_eq!(store.user(id).await.unwrap().unwrap().password_hash, "$argon2id$2");
     let rotation = Rotation {
         presented: Hash([190; 32]),
+        key: None,
         successor: Hash([191; 32]),
         now: 1001,
         expires: 9000,
@@ -344,11 +345,61 @@ async fn enrol(store: &Arc<dyn Store>, user: &UserRow, token: u8) -> DeviceId {
 }
 
 async fn open(store: &Arc<dyn Store>, user: &UserRow, device: Option<DeviceId>, token: u8) -> Opened {
+    open_with(store, user, device, None, token).await
+}
+
+async fn open_with(
+    store: &Arc<dyn Store>,
+    user: &UserRow,
+    device: Option<DeviceId>,
+    key: Option<Thumbprint>,
+    token: u8,
+) -> Opened {
     let device = device.map(|id| DeviceInfo { id, name: "d".into(), platform: "linux".into() });
     let (family, token) = (Uuid::now_v7(), Hash([token; 32]));
     let session =
-        NewSession { family, user: user.id, device, follows: None, token, now: 1000, expires: 9000 };
+        NewSession { family, user: user.id, device, key, follows: None, token, now: 1000, expires: 9000 };
     store.open_session(session).await.unwrap()
+}
+
+/// A device shows a key once, and needs it from then on.
+async fn keys_of_devices(store: &Arc<dyn Store>, world: &World) {
+    let key = |name: &str| Some(Thumbprint(name.into()));
+    let rotate = async |presented: u8, successor: u8, shown: Option<Thumbprint>| {
+        let (presented, successor) = (Hash([presented; 32]), Hash([successor; 32]));
+        let rotation =
+            Rotation { presented, key: shown, successor, now: 1500, expires: 9000, grace_ms: 1000 };
+        store.rotate(rotation).await.unwrap()
+    };
+    let device = DeviceId(Uuid::now_v7());
+    let open = async |shown, token| open_with(store, &world.officer, Some(device), shown, token).await;
+    assert_eq!(open(key("a"), 220).await, Opened::Opened);
+    for other in [None, key("b")] {
+        assert_eq!(open(other.clone(), 221).await, Opened::OtherKey);
+        let refused = rotate(220, 222, other).await;
+        assert!(matches!(refused, Rotated::OtherKey { user } if user == world.officer.id), "{refused:?}");
+    }
+    // Whoever was refused has ended nothing, and used nothing up.
+    let Rotated::Exchanged { key: bound, again: false, .. } = rotate(220, 223, key("a")).await else {
+        panic!()
+    };
+    assert_eq!(bound, key("a"));
+    let lost = rotate(220, 223, key("b")).await;
+    assert!(matches!(lost, Rotated::OtherKey { .. }), "nor is the answer repeated for another key: {lost:?}");
+    assert!(matches!(rotate(220, 223, key("a")).await, Rotated::Exchanged { again: true, .. }));
+    assert_eq!(open(key("a"), 224).await, Opened::Opened, "signed in again");
+
+    // One from before devices had keys goes on without, until it shows one.
+    let device = enrol(store, &world.officer, 230).await;
+    let Rotated::Exchanged { key: None, .. } = rotate(230, 231, None).await else { panic!() };
+    let Rotated::Exchanged { key: bound, .. } = rotate(231, 232, key("c")).await else { panic!() };
+    assert_eq!(bound, key("c"));
+    assert!(matches!(rotate(232, 233, None).await, Rotated::OtherKey { .. }));
+    let shown = open_with(store, &world.officer, Some(device), key("d"), 234).await;
+    assert_eq!(shown, Opened::OtherKey);
+    // A session without a device has no key, whatever was shown.
+    assert_eq!(open_with(store, &world.officer, None, None, 235).await, Opened::Opened);
+    let Rotated::Exchanged { key: None, .. } = rotate(235, 236, key("c")).await else { panic!() };
 }
 
 async fn sessions(store: &Arc<dyn Store>, world: &World) {
@@ -357,9 +408,11 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     assert_eq!(store.device_owner(device).await.unwrap(), Some(world.officer.id));
     assert_eq!(store.device_owner(DeviceId(Uuid::now_v7())).await.unwrap(), None);
     assert_eq!(open(store, &world.colleague, None, 3).await, Opened::Opened);
+    keys_of_devices(store, world).await;
     let rotate = async |presented: u8, successor: u8, now: Millis| {
         let rotation = Rotation {
             presented: Hash([presented; 32]),
+            key: None,
             successor: Hash([successor; 32]),
             now,
             expires: now + 8000,
@@ -369,7 +422,7 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     };
     assert!(matches!(rotate(2, 9, 2000).await, Rotated::Unknown), "a refused session leaves no token");
     match rotate(1, 11, 2000).await {
-        Rotated::Exchanged { user, device: d, again: false, escrow: None } => {
+        Rotated::Exchanged { user, device: d, key: None, again: false, escrow: None } => {
             assert_eq!((user.id, d), (world.officer.id, Some(device)));
         }
         other => panic!("{other:?}"),
@@ -411,7 +464,16 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     let (family, token) = (Uuid::now_v7(), Hash([73; 32]));
     let device = Some(DeviceInfo { id: next, name: "n".into(), platform: "linux".into() });
     let user = world.officer.id;
-    let fork = NewSession { family, user, device, follows: Some(lost), token, now: 5002, expires: 90_000 };
+    let fork = NewSession {
+        family,
+        user,
+        device,
+        key: None,
+        follows: Some(lost),
+        token,
+        now: 5002,
+        expires: 90_000,
+    };
     assert_eq!(store.open_session(fork).await.unwrap(), Opened::Opened);
     let row = store.device(next).await.unwrap().unwrap();
     assert_eq!((row.follows, row.revoked_at), (Some(lost), Some(5000)));

@@ -7,7 +7,7 @@ use common::*;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use vereda_domain::api::{
-    Change, DeviceInfo, ProblemCode, Pushed, QuarantineReason, Quarantined, SyncStatus,
+    Change, DeviceInfo, PROOF, ProblemCode, Pushed, QuarantineReason, Quarantined, SyncStatus,
 };
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{ChainHead, EventBody, Hash, OverrideCode, OverrideReason};
@@ -382,22 +382,27 @@ async fn whoever_asks_when_nothing_is_new_gets_a_few_bytes() {
     assert_eq!(status.head, officer.head);
     let model = status.model.unwrap()[..8].to_owned();
     let path = format!("/api/sync/status?seq={}&cursor={}&model={model}", status.head.seq, status.cursor);
-    let idle = officer.caller.get(&path).await;
+    let ticket = officer.session.ticket.clone().unwrap();
+    let asks = |path: &str| {
+        let request = server.http.get(server.url(path));
+        request.header("authorization", format!("Ticket {ticket}")).send()
+    };
+    let idle = asks(&path).await.unwrap();
     assert_eq!(idle.status(), 204);
     assert!(idle.headers()["vereda-ms"].to_str().unwrap().parse::<i64>().unwrap() > 0);
     let sent: usize = format!("GET {path} HTTP/1.1\r\n").len()
-        + officer.caller.token.as_ref().unwrap().len()
-        + "host: 255.255.255.255:65535\r\nauthorization: Bearer \r\naccept: application/json\r\n\
+        + ticket.len()
+        + "host: 255.255.255.255:65535\r\nauthorization: Ticket \r\naccept: application/json\r\n\
            accept-encoding: zstd\r\nuser-agent: vereda-device/0.1.0\r\n\r\n"
             .len();
     let got: usize = idle.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    assert!(sent + got < 1000, "{sent} + {got}");
+    assert!(sent + got < 600, "{sent} + {got}");
     for other in [
         format!("seq=0&cursor={}&model={model}", status.cursor),
         format!("seq=1&cursor=0&model={model}"),
         format!("seq=1&cursor={}&model=x", status.cursor),
     ] {
-        let answer = officer.caller.get(&format!("/api/sync/status?{other}")).await;
+        let answer = asks(&format!("/api/sync/status?{other}")).await.unwrap();
         assert_eq!(answer.status(), 200, "{other}");
     }
 }
@@ -478,11 +483,13 @@ async fn what_was_receipted_is_there_after_a_restart() {
     let event = officer.event(captured(new_client(), "Duradera"));
     let receipt = officer.push(&[&event]).await.receipt;
     let (token, config) = (officer.session.access_token.clone(), server.config.clone());
+    let prover = server.prover;
     server.running.shutdown().await;
     let running = vereda_server::start(config).await.unwrap();
     let url = format!("{}/api/sync/head", running.api_url());
-    let head: ChainHead =
-        reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+    let request = reqwest::Client::new().get(&url).header("authorization", format!("DPoP {token}"));
+    let request = request.header(PROOF, prover.proof("GET", &url, Some(&token)).unwrap());
+    let head: ChainHead = request.send().await.unwrap().json().await.unwrap();
     assert_eq!((head.seq, head.hash), (receipt.seq, receipt.hash));
     running.shutdown().await;
 }

@@ -10,6 +10,7 @@ use crate::store::meta::Identity;
 use crate::store::{OpenMode, Store};
 use crate::sync;
 use crate::sync::http::{self, Server};
+use crate::sync::proof::DeviceKey;
 use crate::vault::{self, Kdf, StoreKey, Vault, check_pin};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -236,7 +237,8 @@ impl App {
         check_pin(&request.pin)?;
         let base = http::address(&request.server)?;
         let _gate = self.0.gate.lock().await;
-        let server = Server::new(self.0.http()?, &base)?;
+        let key = Arc::new(DeviceKey::generate(self.0.config.clock.clone())?);
+        let mut server = Server::new(self.0.http()?, &base, key)?;
         server.info().await?;
 
         // Somebody who is known here must open their store before anything else happens to it.
@@ -248,6 +250,9 @@ impl App {
                 user.server == known_server && user.username.eq_ignore_ascii_case(&known_name)
             })
             .await?;
+        if let Some((vault, store_key)) = &opened {
+            server = server.with_key(self.key_of(vault, store_key).await?);
+        }
         let mut device =
             opened.as_ref().map_or_else(|| DeviceId(Uuid::now_v7()), |(vault, _)| vault.device());
         let mut session = self.sign_in(&server, &username, &request.password, device).await?;
@@ -269,24 +274,25 @@ impl App {
                     return Err(error);
                 }
             };
-            if let Some((vault, _)) = &opened {
+            if let Some((vault, store_key)) = &opened {
                 give_up(&server, &session).await;
+                server = server.with_key(self.key_of(vault, store_key).await?);
                 device = vault.device();
                 session = self.sign_in(&server, &username, &request.password, device).await?;
             }
         }
         let identity = Identity { device, ..identity };
 
-        let app = self.clone();
+        let (app, key) = (self.clone(), server.key());
         let server_session = session.clone();
         let pin = Zeroizing::new(request.pin);
         let started = blocking(move || {
-            let (vault, key) = match opened {
+            let (vault, store_key) = match opened {
                 Some((vault, key)) => (app.moved(vault, &key, &identity, &server_session)?, key),
-                None => app.create(&identity, &server_session, &pin)?,
+                None => app.create(&identity, &server_session, &key, &pin)?,
             };
             app.0.close();
-            app.start(vault, &key, Some(&server_session))
+            app.start(vault, &store_key, Some(&server_session))
         })
         .await;
         if let Err(error) = started {
@@ -294,6 +300,16 @@ impl App {
             return Err(error);
         }
         self.status_now().await
+    }
+
+    /// The device's own key that a store keeps.
+    async fn key_of(&self, vault: &Vault, store_key: &StoreKey) -> Result<Arc<DeviceKey>> {
+        let (app, user, store_key) = (self.clone(), vault.user().id, store_key.clone());
+        blocking(move || {
+            let store = Store::open(&app.0.folders.user(user), &store_key, OpenMode::Existing)?;
+            DeviceKey::of(&store, app.0.config.clock.clone()).map(Arc::new)
+        })
+        .await
     }
 
     /// The store of somebody who is known here. Their server may have another address now: it knows
@@ -318,6 +334,7 @@ impl App {
         &self,
         identity: &Identity,
         server_session: &ServerSession,
+        device_key: &DeviceKey,
         pin: &str,
     ) -> Result<(Vault, StoreKey)> {
         let inner = &self.0;
@@ -337,7 +354,12 @@ impl App {
             }
         };
         let built = Store::open(&aside, &key, OpenMode::Create)
-            .and_then(|store| store.write(|db| session::keep(db, identity, server_session)))
+            .and_then(|store| {
+                store.write(|db| {
+                    device_key.keep(db)?;
+                    session::keep(db, identity, server_session)
+                })
+            })
             .and_then(|()| inner.folders.finish(&aside, identity.me()));
         match built {
             Ok(folder) => Ok((vault.at(folder), key)),

@@ -193,7 +193,11 @@ impl DeviceError {
             }
             DeviceError::Refused(problem) => matches!(
                 problem.code,
-                ProblemCode::Internal | ProblemCode::Unavailable | ProblemCode::TooManyRequests
+                ProblemCode::Internal
+                    | ProblemCode::Unavailable
+                    | ProblemCode::TooManyRequests
+                    | ProblemCode::UseDpopNonce
+                    | ProblemCode::InvalidDpopProof
             ),
             _ => false,
         }

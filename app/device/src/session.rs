@@ -6,7 +6,8 @@ use crate::error::{DeviceError, Result};
 use crate::models::Models;
 use crate::store::meta::{self, Identity};
 use crate::store::{Store, chain, files, fork};
-use crate::sync::http::Server;
+use crate::sync::http::{AccessToken, Server};
+use crate::sync::proof::DeviceKey;
 use crate::vault::Vault;
 use rusqlite::{Connection, Transaction};
 use std::path::Path;
@@ -29,6 +30,7 @@ pub(crate) struct Session {
     pub board: Arc<Board>,
     pub clock: WallClock,
     pub http: reqwest::Client,
+    key: Arc<DeviceKey>,
     pub settings: RwLock<Settings>,
     /// Of the app.
     pub version: String,
@@ -47,10 +49,23 @@ pub(crate) struct Session {
 }
 
 struct Access {
-    token: String,
+    token: AccessToken,
     until: Instant,
+    /// To ask whether anything is new.
+    ticket: Option<String>,
     /// Why it opens nothing but delivering, if so.
     escrow: Option<ProblemCode>,
+}
+
+impl From<&ServerSession> for Access {
+    fn from(session: &ServerSession) -> Access {
+        Access {
+            token: session.into(),
+            until: ends(session.expires_in_s),
+            ticket: session.ticket.clone(),
+            escrow: session.escrow,
+        }
+    }
 }
 
 /// What a session is made from.
@@ -77,7 +92,9 @@ impl Session {
         // A cut between the store's new identity and the vault's.
         let mut parts = parts;
         parts.vault.set_device(identity.device)?;
+        let key = Arc::new(DeviceKey::of(&parts.store, parts.clock.clone())?);
         let session = Session {
+            key,
             store: parts.store,
             models: Models::default(),
             board: parts.board,
@@ -121,7 +138,7 @@ impl Session {
     }
 
     pub(crate) fn server(&self) -> Result<Server> {
-        Server::new(self.http.clone(), &self.identity().server)
+        Server::new(self.http.clone(), &self.identity().server, self.key.clone())
     }
 
     /// Somebody touches the app.
@@ -185,11 +202,15 @@ impl Session {
     /// An access token: the one there is, or a new one if that has ended or is `stale`. The rotated
     /// refresh token is on disk before the new access token is used; if the answer was lost, the next
     /// attempt shows the server the last one again, which it accepts from the same device.
-    pub(crate) async fn access(self: &Arc<Self>, server: &Server, stale: Option<&str>) -> Result<String> {
+    pub(crate) async fn access(
+        self: &Arc<Self>,
+        server: &Server,
+        stale: Option<&AccessToken>,
+    ) -> Result<AccessToken> {
         let mut access = self.access.lock().await;
         if let Some(access) = access.as_ref()
             && access.until > Instant::now()
-            && Some(access.token.as_str()) != stale
+            && Some(&access.token) != stale
         {
             return Ok(access.token.clone());
         }
@@ -197,18 +218,15 @@ impl Session {
         let refresh =
             self.read(|db| meta::get(db, &meta::REFRESH_TOKEN)).await?.ok_or(DeviceError::SessionExpired)?;
         let session = server.refresh(&refresh).await?;
-        let token = session.access_token.clone();
-        let (until, escrow) = (ends(session.expires_in_s), session.escrow);
+        let new = Access::from(&session);
         crate::fail::point("session.renewed");
         self.keep(session).await?;
-        *access = Some(Access { token: token.clone(), until, escrow });
-        Ok(token)
+        Ok(access.insert(new).token.clone())
     }
 
-    /// The token there is, if it still holds.
-    pub(crate) async fn token_at_hand(&self) -> Option<String> {
-        let access = self.access.lock().await;
-        access.as_ref().filter(|access| access.until > Instant::now()).map(|access| access.token.clone())
+    /// What there is to ask with whether anything is new, which the server may not take any more.
+    pub(crate) async fn ticket_at_hand(&self) -> Option<String> {
+        self.access.lock().await.as_ref().and_then(|access| access.ticket.clone())
     }
 
     /// Why the session only delivers what was captured, if so.
@@ -234,8 +252,7 @@ impl Session {
         let info = device_info(next, &self.device_name, &self.platform);
         let session = server.fork(&token, &info).await?;
         let mut access = self.access.lock().await;
-        let (token, until, escrow) =
-            (session.access_token.clone(), ends(session.expires_in_s), session.escrow);
+        let forked = Access::from(&session);
         self.blocking(move |this| {
             let old = this.identity();
             if session.user.id != old.me() {
@@ -253,17 +270,16 @@ impl Session {
             Ok(())
         })
         .await?;
-        *access = Some(Access { token, until, escrow });
+        *access = Some(forked);
         Ok(())
     }
 
     /// Takes over a session that a sign-in with the password gave.
     pub(crate) async fn signed_in(self: &Arc<Self>, session: ServerSession) -> Result<()> {
         let mut access = self.access.lock().await;
-        let escrow = session.escrow;
-        let (token, until) = (session.access_token.clone(), ends(session.expires_in_s));
+        let new = Access::from(&session);
         self.keep(session).await?;
-        *access = Some(Access { token, until, escrow });
+        *access = Some(new);
         Ok(())
     }
 
@@ -272,8 +288,7 @@ impl Session {
     /// be kept. Called where blocking is allowed.
     pub(crate) fn begin_signed_in(&self, session: &ServerSession) -> Result<()> {
         self.take_over(session)?;
-        let (token, until) = (session.access_token.clone(), ends(session.expires_in_s));
-        *self.access.blocking_lock() = Some(Access { token, until, escrow: session.escrow });
+        *self.access.blocking_lock() = Some(Access::from(session));
         Ok(())
     }
 

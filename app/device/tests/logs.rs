@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
+use vereda_domain::api::PROOF;
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::event::{OverrideCode, OverrideReason};
 use vereda_domain::gateway::*;
 use vereda_domain::{Decision, DeviceId};
+use vereda_prover::Prover;
 
 const NAME: &str = "Zoraida Quiñonez Plantada";
 const DOCUMENT: &str = "7788990011";
@@ -107,7 +109,7 @@ impl Wire {
         let after = |mark: &str, end: char| -> Vec<String> {
             text.split(mark).skip(1).filter_map(|rest| rest.split(end).next().map(str::to_owned)).collect()
         };
-        let access = after("authorization: Bearer ", '\r');
+        let access = after("authorization: DPoP ", '\r');
         let refresh = after("\"refresh_token\":\"", '"');
         assert!(!access.is_empty() && !refresh.is_empty(), "no tokens went over the wire");
         access.into_iter().chain(refresh).collect()
@@ -123,7 +125,11 @@ async fn quarantine(server: &Server) {
         "device": {"id": device, "name": "otro", "platform": "linux"},
     });
     let url = format!("{}/api/auth/sign-in", server.url());
-    let session: Json = http.post(url).json(&body).send().await.unwrap().json().await.unwrap();
+    let prover = Prover::new().unwrap();
+    let proof = prover.proof("POST", &url, None).unwrap();
+    let request = http.post(url).header(PROOF, proof).json(&body);
+    let session: Json = request.send().await.unwrap().json().await.unwrap();
+    let token = session["access_token"].as_str().unwrap();
     let bodies = [
         json!({"type": "client_praised", "client": Uuid::now_v7(), "name": QUARANTINED}),
         json!({"type": "client_captured", "client": Uuid::now_v7(), "fields": {"name": QUARANTINED}, "consent": 7}),
@@ -139,9 +145,11 @@ async fn quarantine(server: &Server) {
         let text = serde_json::to_string(&event).unwrap();
         prev = vereda_domain::event::Hash::of(text.as_bytes());
         let push = format!(r#"{{"events":[{text}],"device_ms":{}}}"#, now());
+        let url = format!("{}/api/sync/push", server.url());
         let answer: Json = http
-            .post(format!("{}/api/sync/push", server.url()))
-            .bearer_auth(session["access_token"].as_str().unwrap())
+            .post(&url)
+            .header("authorization", format!("DPoP {token}"))
+            .header(PROOF, prover.proof("POST", &url, Some(token)).unwrap())
             .header("content-type", "application/json")
             .body(push)
             .send()

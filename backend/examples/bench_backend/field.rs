@@ -69,6 +69,7 @@ pub async fn fill(folder: &Path) -> Result<(Vec<Device>, Device), Failure> {
             family: Uuid::now_v7(),
             user,
             device: Some(DeviceInfo { id: device, name: "bench".into(), platform: "linux".into() }),
+            key: None,
             follows: None,
             token: Hash::of(device.0.as_bytes()),
             now: now_ms(),

@@ -221,6 +221,7 @@ async fn enrol(app: &Shared, user: &Person) -> Result<DeviceId, ServerError> {
         family: uuid::Uuid::now_v7(),
         user: user.id,
         device: Some(DeviceInfo { id, name: "Datos de ejemplo".into(), platform: "linux".into() }),
+        key: None,
         // Nobody knows a token with this hash: the session exists for the device alone.
         follows: None,
         token: Hash(crate::identity::keys::random()?),
@@ -229,7 +230,7 @@ async fn enrol(app: &Shared, user: &Person) -> Result<DeviceId, ServerError> {
     };
     match app.store.open_session(session).await? {
         Opened::Opened => Ok(id),
-        Opened::DeviceOfAnother | Opened::DeviceRevoked => {
+        Opened::DeviceOfAnother | Opened::DeviceRevoked | Opened::OtherKey => {
             Err(ServerError::People("the sample device is another user's, or revoked".into()))
         }
     }

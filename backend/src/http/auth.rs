@@ -4,6 +4,7 @@ use super::body::{Json, field_error, one_of};
 use super::caller::{Caller, device_revoked, user_disabled};
 use super::client::Client;
 use super::problem::{ApiError, ApiResult};
+use super::proof::Shown;
 use super::{App, Shared};
 use crate::clock::now_ms;
 use crate::identity::tokens::{Grant, Tokens};
@@ -12,7 +13,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use std::net::IpAddr;
 use uuid::Uuid;
-use vereda_domain::api::{DeviceInfo, ProblemCode, Refresh, Session, SignIn, UserInfo};
+use vereda_domain::api::{
+    DeviceInfo, ProblemCode, Refresh, Session, SignIn, Thumbprint, TokenType, UserInfo,
+};
 use vereda_domain::{DeviceId, Millis};
 
 const PLATFORMS: [&str; 5] = ["android", "ios", "linux", "macos", "windows"];
@@ -21,24 +24,41 @@ const PLATFORMS: [&str; 5] = ["android", "ios", "linux", "macos", "windows"];
 pub async fn sign_in(
     State(app): State<Shared>,
     client: Client,
+    Shown(key): Shown,
     Json(request): Json<SignIn>,
 ) -> ApiResult<axum::Json<Session>> {
     if let Some(device) = &request.device {
         check_device(device)?;
     }
     let user = check_password(&app, &request.username, &request.password, client.address).await?;
-    let device = request.device.as_ref().map(|device| device.id);
-    let refresh_token = open_session(&app, &user, request.device).await?;
-    session_of(&app, user, device, refresh_token, None).await.map(axum::Json)
+    let on = match &request.device {
+        None => None,
+        Some(device) => {
+            if key.is_none() && app.store.device(device.id).await?.is_none() {
+                let detail =
+                    "A device enrols with a key of its own: send a proof of it as `DPoP: ...` (RFC 9449).";
+                return Err(ApiError::new(ProblemCode::InvalidDpopProof, detail).challenge("DPoP"));
+            }
+            Some(On { device: device.id, key: key.clone() })
+        }
+    };
+    let refresh_token = open_session(&app, &user, request.device, key).await?;
+    session_of(&app, user, on, refresh_token, None).await.map(axum::Json)
 }
 
 /// Opens a session for somebody whose password was right. Gives its refresh token.
-pub async fn open_session(app: &App, user: &UserRow, device: Option<DeviceInfo>) -> ApiResult<String> {
+pub async fn open_session(
+    app: &App,
+    user: &UserRow,
+    device: Option<DeviceInfo>,
+    key: Option<Thumbprint>,
+) -> ApiResult<String> {
     let refresh_token = app.tokens.new_refresh()?;
     let (now, id) = (now_ms(), device.as_ref().map(|device| device.id.to_string()));
     let session = NewSession {
         family: Uuid::now_v7(),
         user: user.id,
+        key: key.filter(|_| device.is_some()),
         device,
         follows: None,
         token: Tokens::refresh_hash(&refresh_token),
@@ -53,10 +73,20 @@ pub async fn open_session(app: &App, user: &UserRow, device: Option<DeviceInfo>)
 /// A refresh token for the next session.
 pub async fn refresh(
     State(app): State<Shared>,
+    Shown(key): Shown,
     Json(request): Json<Refresh>,
 ) -> ApiResult<axum::Json<Session>> {
-    let Exchanged { user, device, successor, escrow } = exchange(&app, &request.refresh_token).await?;
-    session_of(&app, user, device, successor, escrow).await.map(axum::Json)
+    let Exchanged { user, on, successor, escrow } = exchange(&app, &request.refresh_token, key).await?;
+    session_of(&app, user, on, successor, escrow).await.map(axum::Json)
+}
+
+/// The device of a session.
+#[derive(Debug, Clone)]
+pub struct On {
+    /// Which.
+    pub device: DeviceId,
+    /// The key without which its tokens open nothing, if it has one.
+    pub key: Option<Thumbprint>,
 }
 
 /// What a refresh token was exchanged for.
@@ -64,7 +94,7 @@ pub struct Exchanged {
     /// Whose session.
     pub user: UserRow,
     /// On which device, if any.
-    pub device: Option<DeviceId>,
+    pub on: Option<On>,
     /// The next refresh token.
     pub successor: String,
     /// Why the session only delivers, if it does.
@@ -72,25 +102,27 @@ pub struct Exchanged {
 }
 
 /// Exchanges a refresh token. It works once, and again within the grace time.
-pub async fn exchange(app: &App, presented: &str) -> ApiResult<Exchanged> {
+pub async fn exchange(app: &App, presented: &str, key: Option<Thumbprint>) -> ApiResult<Exchanged> {
     let now = now_ms();
     let successor = app.tokens.next_refresh(presented);
     let rotation = Rotation {
         presented: Tokens::refresh_hash(presented),
+        key,
         successor: Tokens::refresh_hash(&successor),
         now,
         expires: refresh_end(app, now),
         grace_ms: seconds(app.config.tokens.refresh_grace_s),
     };
     match app.store.rotate(rotation).await? {
-        Rotated::Exchanged { user, device, again, escrow } => {
+        Rotated::Exchanged { user, device, key, again, escrow } => {
             if again {
                 tracing::info!(user = %user.id, "a refresh was repeated within the grace time");
             }
             if let Some(why) = escrow {
                 tracing::info!(user = %user.id, ?why, "a session that only delivers what was captured");
             }
-            Ok(Exchanged { user, device, successor, escrow })
+            let on = device.map(|device| On { device, key });
+            Ok(Exchanged { user, on, successor, escrow })
         }
         Rotated::Reused { user } => {
             app.metrics.refresh_reuse();
@@ -98,6 +130,12 @@ pub async fn exchange(app: &App, presented: &str) -> ApiResult<Exchanged> {
             Err(revoked())
         }
         Rotated::Revoked => Err(revoked()),
+        Rotated::OtherKey { user } => {
+            tracing::warn!(%user, "a refresh token came without the key of its device");
+            let detail =
+                "This refresh token is a device's: send a proof of its key as `DPoP: ...` (RFC 9449).";
+            Err(ApiError::new(ProblemCode::Unauthenticated, detail).challenge("DPoP"))
+        }
         Rotated::Disabled => Err(user_disabled()),
         Rotated::Unknown => Err(ApiError::new(
             ProblemCode::Unauthenticated,
@@ -125,6 +163,7 @@ pub async fn fork(
         family: Uuid::now_v7(),
         user: user.id,
         device: Some(device),
+        key: caller.key.clone(),
         follows: Some(from),
         token: Tokens::refresh_hash(&refresh_token),
         now,
@@ -138,7 +177,8 @@ pub async fn fork(
         (false, true) => Some(Ended::DeviceRevoked),
         (false, false) => None,
     };
-    session_of(&app, user, Some(id), refresh_token, escrow).await.map(axum::Json)
+    let on = On { device: id, key: caller.key };
+    session_of(&app, user, Some(on), refresh_token, escrow).await.map(axum::Json)
 }
 
 fn opened(opened: Opened) -> ApiResult<()> {
@@ -149,6 +189,10 @@ fn opened(opened: Opened) -> ApiResult<()> {
             Err(ApiError::new(ProblemCode::Conflict, detail))
         }
         Opened::DeviceRevoked => Err(device_revoked()),
+        Opened::OtherKey => {
+            let detail = "This device enrolled with another key: enrol it anew, with an id of its own.";
+            Err(ApiError::new(ProblemCode::Conflict, detail))
+        }
     }
 }
 
@@ -239,7 +283,7 @@ pub fn shown(user: UserRow) -> UserInfo {
 async fn session_of(
     app: &App,
     user: UserRow,
-    device: Option<DeviceId>,
+    on: Option<On>,
     refresh_token: String,
     escrow: Option<Ended>,
 ) -> ApiResult<Session> {
@@ -248,9 +292,16 @@ async fn session_of(
         Some(branch) if escrow.is_none() => app.store.colleagues(branch).await?,
         _ => Vec::new(),
     };
-    let grant = Grant { device, escrow: escrow.is_some(), ..Grant::new(user.id, user.role, branch) };
+    let device = on.as_ref().map(|on| on.device);
+    let key = on.and_then(|on| on.key);
+    let token_type = if key.is_some() { TokenType::DPoP } else { TokenType::Bearer };
+    let ticket = device.filter(|_| escrow.is_none());
+    let ticket = ticket.map(|device| app.tokens.ticket(device, user.id, user.role, branch));
+    let grant = Grant { device, key, escrow: escrow.is_some(), ..Grant::new(user.id, user.role, branch) };
     Ok(Session {
         access_token: app.tokens.issue(grant)?,
+        token_type,
+        ticket,
         expires_in_s: app.tokens.access_s(),
         refresh_token,
         user: shown(user),

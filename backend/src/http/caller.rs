@@ -4,17 +4,18 @@ use super::Shared;
 use super::body::BodyLimit;
 use super::client::Client;
 use super::problem::{ApiError, ApiResult};
+use super::proof;
 use super::route::{Access, Reach, Rules};
 use super::web;
 use crate::rates::RouteClass;
-use crate::store::HistoryScope;
+use crate::store::{HistoryScope, UserRow};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
-use vereda_domain::api::{ProblemCode, Role, Scope};
+use vereda_domain::api::{ProblemCode, Role, Scope, TICKET, Thumbprint, TokenType};
 use vereda_domain::{BranchId, DeviceId, UserId};
 
 /// Somebody whose token was checked and who may call this route.
@@ -32,6 +33,8 @@ pub struct Caller {
     pub branch: Option<BranchId>,
     /// On which device, if any.
     pub device: Option<DeviceId>,
+    /// The key that the device has shown, if it has one.
+    pub key: Option<Thumbprint>,
     /// What a service may do: what its token says, as far as it still holds.
     pub scopes: Vec<Scope>,
 }
@@ -89,7 +92,7 @@ pub struct Guard {
 
 /// Lets the right callers through.
 pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let Rules { access, scope, class, body_limit, takes } = guard.rules;
+    let Rules { access, scope, class, body_limit, takes, ticket } = guard.rules;
     let charge = Charge { app: guard.app.clone(), class, client: Client::of(request.extensions()) };
     request.extensions_mut().insert(BodyLimit(body_limit));
     request.extensions_mut().insert(takes);
@@ -97,7 +100,8 @@ pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: N
         return charge.before(None, next.run(request)).await;
     }
     let escrow = matches!(access, Access::Escrow(_));
-    let mut caller = match identify(&guard.app, request.method(), request.headers(), escrow).await {
+    let sent = Sent { method: request.method(), uri: request.uri(), headers: request.headers() };
+    let mut caller = match identify(&guard.app, sent, escrow, ticket).await {
         Ok(caller) => caller,
         Err(refusal) => return charge.before(None, async { refusal.into_response() }).await,
     };
@@ -184,33 +188,92 @@ impl Called {
     }
 }
 
-/// The token of a request, and whether it came in a page's cookie. A request that says who calls in its header has
-/// no need of cookies.
-fn token(headers: &HeaderMap) -> Option<(Cow<'_, str>, bool)> {
-    match headers.get(header::AUTHORIZATION) {
-        Some(value) => {
-            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some((Cow::Borrowed(token.trim()), false))
-        }
-        None => web::cookie_value(headers, web::ACCESS).map(|token| (Cow::Owned(token), true)),
+/// A request without its body.
+#[derive(Clone, Copy)]
+pub struct Sent<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its address.
+    pub uri: &'a Uri,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// What a request shows of who sends it.
+enum Shown<'a> {
+    /// An access token, and how it came.
+    Token(Cow<'a, str>, By),
+    /// What lets a device ask whether anything is new.
+    Ticket(&'a str),
+}
+
+/// How a token came.
+#[derive(PartialEq, Eq)]
+enum By {
+    /// In a header, and is believed.
+    Bearer,
+    /// In a header, with a proof.
+    Proof,
+    /// In a page's cookie.
+    Cookie,
+}
+
+/// What a request shows. One that says who calls in its header has no need of cookies.
+fn shown(headers: &HeaderMap) -> Option<Shown<'_>> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        let token = web::cookie_value(headers, web::ACCESS)?;
+        return Some(Shown::Token(Cow::Owned(token), By::Cookie));
+    };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let (token, is) = (token.trim(), |name: &str| scheme.eq_ignore_ascii_case(name));
+    if is(TICKET) {
+        return Some(Shown::Ticket(token));
+    }
+    let by = match () {
+        () if is(TokenType::Bearer.as_str()) => By::Bearer,
+        () if is(TokenType::DPoP.as_str()) => By::Proof,
+        () => return None,
+    };
+    Some(Shown::Token(Cow::Borrowed(token), by))
+}
+
+/// Who sends a request, if that can be told. `ticket`: whether a ticket is enough.
+async fn identify(app: &Shared, sent: Sent<'_>, escrow: bool, ticket: bool) -> ApiResult<Caller> {
+    match shown(sent.headers).ok_or_else(unauthenticated)? {
+        Shown::Token(token, by) => by_token(app, sent, &token, by, escrow).await,
+        Shown::Ticket(shown) if ticket => by_ticket(app, shown).await,
+        Shown::Ticket(_) => Err(unauthenticated().because("a ticket where it opens nothing")),
     }
 }
 
-async fn identify(app: &Shared, method: &Method, headers: &HeaderMap, escrow: bool) -> ApiResult<Caller> {
-    let (token, by_cookie) = token(headers).ok_or_else(unauthenticated)?;
-    let claims = app.tokens.verify(&token).map_err(|why| unauthenticated().because(why))?;
-    match (by_cookie, claims.csrf) {
-        (false, None) => {}
-        (true, Some(_)) if method.is_safe() => {}
-        (true, Some(csrf)) => web::may_change(headers, csrf)?,
-        (true, None) | (false, Some(_)) => {
+async fn by_token(app: &Shared, sent: Sent<'_>, token: &str, by: By, escrow: bool) -> ApiResult<Caller> {
+    let claims = app.tokens.verify(token).map_err(|why| unauthenticated().because(why))?;
+    let Sent { method, headers, .. } = sent;
+    match (&by, claims.csrf) {
+        (By::Bearer | By::Proof, None) => {}
+        (By::Cookie, Some(_)) if method.is_safe() => {}
+        (By::Cookie, Some(csrf)) => web::may_change(headers, csrf)?,
+        (By::Cookie, None) | (By::Bearer | By::Proof, Some(_)) => {
             return Err(
                 unauthenticated().because("a token of a page in a header, or another one in a cookie")
             );
         }
     }
-    let user = app.store.user(claims.sub).await?;
-    let user = user.ok_or_else(|| unauthenticated().because("no such user"))?;
+    let key = claims.cnf.map(|confirmation| confirmation.jkt);
+    match (&key, by == By::Proof) {
+        (None, false) => {}
+        (Some(key), true) => {
+            if proof::key(app, sent, Some(token)).await? != *key {
+                return Err(unauthenticated().because("a proof of another key than the token's"));
+            }
+        }
+        (Some(_), false) => {
+            let refusal = unauthenticated().because("the token of a device, without a proof of its key");
+            return Err(refusal.challenge("DPoP error=\"invalid_token\", algs=\"EdDSA ES256\""));
+        }
+        (None, true) => return Err(unauthenticated().because("a proof with a token that needs none")),
+    }
+    let user = user(app, claims.sub).await?;
     let revoked = match claims.device {
         Some(device) => app.store.device(device).await?.is_some_and(|device| device.revoked_at.is_some()),
         None => false,
@@ -227,16 +290,43 @@ async fn identify(app: &Shared, method: &Method, headers: &HeaderMap, escrow: bo
     }
     let mut scopes = claims.scope.and_then(|scope| Scope::read_list(&scope).ok()).unwrap_or_default();
     scopes.retain(|scope| user.scopes.contains(scope));
-    Ok(Caller {
+    Ok(caller(user, claims.device, key, scopes))
+}
+
+async fn by_ticket(app: &Shared, ticket: &str) -> ApiResult<Caller> {
+    let refused = || unauthenticated().because("a ticket that does not hold");
+    let device = app.tokens.ticket_device(ticket).ok_or_else(refused)?;
+    let device = app.store.device(device).await?.ok_or_else(refused)?;
+    let user = user(app, device.user).await?;
+    let branch = user.branch.as_ref().map(|branch| branch.id);
+    if !app.tokens.is_ticket(ticket, device.id, user.id, user.role, branch) {
+        return Err(refused());
+    }
+    if user.disabled {
+        return Err(user_disabled());
+    }
+    if device.revoked_at.is_some() {
+        return Err(device_revoked());
+    }
+    Ok(caller(user, Some(device.id), None, Vec::new()))
+}
+
+async fn user(app: &Shared, id: UserId) -> ApiResult<UserRow> {
+    app.store.user(id).await?.ok_or_else(|| unauthenticated().because("no such user"))
+}
+
+fn caller(user: UserRow, device: Option<DeviceId>, key: Option<Thumbprint>, scopes: Vec<Scope>) -> Caller {
+    Caller {
         user: user.id,
         name: user.name,
         role: user.role,
         // Until the route says how far.
         reach: Reach::Own,
-        branch: claims.branch,
-        device: claims.device,
+        branch: user.branch.map(|branch| branch.id),
+        device,
+        key,
         scopes,
-    })
+    }
 }
 
 fn unauthenticated() -> ApiError {

@@ -21,6 +21,7 @@ mod outcomes;
 mod people;
 mod predict;
 pub mod problem;
+mod proof;
 mod query;
 mod route;
 mod rows;
@@ -33,6 +34,7 @@ mod web;
 use crate::config::Config;
 use crate::identity::passwords::Passwords;
 use crate::identity::people::People;
+use crate::identity::proof::Proofs;
 use crate::identity::throttle::Throttle;
 use crate::identity::tokens::Tokens;
 use crate::insight::Insight;
@@ -64,6 +66,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Signs and verifies tokens.
     pub tokens: Tokens,
+    /// Looks at proofs of devices' keys.
+    pub proofs: Proofs,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// Counts wrong ones.

@@ -8,7 +8,7 @@ use super::body::one_of;
 use crate::error::{ServerError, StoreError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use vereda_domain::api::{Problem, ProblemCode};
+use vereda_domain::api::{PROOF_NONCE, Problem, ProblemCode};
 use vereda_domain::event::ChainHead;
 use vereda_scoring::FieldError;
 
@@ -29,6 +29,8 @@ struct Refusal {
     retry_after_s: Option<u64>,
     /// What `WWW-Authenticate` says.
     challenge: Option<String>,
+    /// What a proof has to repeat, for `DPoP-Nonce`.
+    nonce: Option<String>,
     /// What RFC 6749 calls it.
     oauth: Option<&'static str>,
     /// For the log alone.
@@ -49,6 +51,7 @@ impl ApiError {
             resume: None,
             retry_after_s: None,
             challenge: None,
+            nonce: None,
             oauth: None,
             cause: None,
         }))
@@ -75,6 +78,12 @@ impl ApiError {
     /// How to ask, for `WWW-Authenticate`; without it, a 401 asks for a bearer token.
     pub fn challenge(mut self, challenge: impl Into<String>) -> ApiError {
         self.0.challenge = Some(challenge.into());
+        self
+    }
+
+    /// What a proof has to repeat.
+    pub fn nonce(mut self, nonce: String) -> ApiError {
+        self.0.nonce = Some(nonce);
         self
     }
 
@@ -179,6 +188,9 @@ impl ApiError {
         if let Some(Ok(challenge)) = refusal.challenge.or(bearer).map(HeaderValue::try_from) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Some(Ok(nonce)) = refusal.nonce.map(HeaderValue::try_from) {
+            headers.insert(PROOF_NONCE, nonce);
+        }
         response
     }
 }
@@ -256,6 +268,8 @@ fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::BadRequest => StatusCode::BAD_REQUEST,
         ProblemCode::InvalidInput | ProblemCode::InvalidBundle => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemCode::Unauthenticated
+        | ProblemCode::UseDpopNonce
+        | ProblemCode::InvalidDpopProof
         | ProblemCode::WrongCredentials
         | ProblemCode::SessionRevoked
         | ProblemCode::UserDisabled
@@ -277,6 +291,8 @@ fn title_of(code: ProblemCode) -> &'static str {
         ProblemCode::BadRequest => "The request cannot be read",
         ProblemCode::InvalidInput => "Fields are wrong",
         ProblemCode::Unauthenticated => "Sign in first",
+        ProblemCode::UseDpopNonce => "The proof is of another time",
+        ProblemCode::InvalidDpopProof => "The proof does not hold",
         ProblemCode::WrongCredentials => "Wrong name or password",
         ProblemCode::SessionRevoked => "The session has ended",
         ProblemCode::UserDisabled => "The user is disabled",

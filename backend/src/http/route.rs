@@ -81,6 +81,7 @@ pub struct Route {
     scope: Option<Scope>,
     class: RouteClass,
     body_limit: usize,
+    ticket: bool,
     params: Vec<Param>,
     handler: MethodRouter<Shared>,
     operation: OperationBuilder,
@@ -103,6 +104,8 @@ pub struct Rules {
     pub body_limit: usize,
     /// What a query may hold.
     pub takes: Takes,
+    /// Whether a device's ticket is enough.
+    pub ticket: bool,
 }
 
 impl Route {
@@ -122,6 +125,7 @@ impl Route {
             scope: None,
             class,
             body_limit: 0,
+            ticket: false,
             params,
             handler,
             operation,
@@ -153,6 +157,12 @@ impl Route {
     /// What kind of work it is, where its method does not say.
     pub fn class(mut self, class: RouteClass) -> Route {
         self.class = class;
+        self
+    }
+
+    /// Where a device's ticket is enough, so that asking costs it little.
+    pub fn by_ticket(mut self) -> Route {
+        self.ticket = true;
         self
     }
 
@@ -311,6 +321,7 @@ impl Route {
                 class: self.class,
                 body_limit: self.body_limit,
                 takes,
+                ticket: self.ticket,
             },
         )
     }

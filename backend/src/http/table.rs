@@ -271,7 +271,8 @@ pub fn routes(config: &Config) -> Vec<Route> {
             .gives::<Pulled>(200, "A page of changes."),
         Route::get("/api/sync/status", Roles(DEVICES), sync::status)
             .class(RouteClass::Sync)
-            .about("sync_status", "Whether anything is new", "")
+            .by_ticket()
+            .about("sync_status", "Whether anything is new", "A session's `ticket` is enough, as `Authorization: Ticket ...`.")
             .query(sync::HAS)
             .gives_nothing(204, "Nothing is.")
             .header(SERVER_MS, "The server's clock, in milliseconds since 1970.")

@@ -40,7 +40,7 @@ pub async fn sign_in(
 ) -> ApiResult<WithCookies> {
     own_page(&headers)?;
     let user = check_password(&app, &request.username, &request.password, client.address).await?;
-    let refresh = open_session(&app, &user, None).await?;
+    let refresh = open_session(&app, &user, None, None).await?;
     session(&app, user, &refresh, &hex::encode(random::<32>()?))
 }
 
@@ -48,8 +48,8 @@ pub async fn sign_in(
 pub async fn refresh(State(app): State<Shared>, headers: HeaderMap) -> ApiResult<WithCookies> {
     own_page(&headers)?;
     let (presented, csrf) = held(&headers).ok_or_else(no_session)?;
-    let Exchanged { user, device, successor, .. } = exchange(&app, &presented).await?;
-    if device.is_some() {
+    let Exchanged { user, on, successor, .. } = exchange(&app, &presented, None).await?;
+    if on.is_some() {
         // A device has no cookies: somebody has put its token into one.
         return Err(no_session());
     }
@@ -83,15 +83,7 @@ pub async fn sign_out(State(app): State<Shared>, headers: HeaderMap) -> ApiResul
 fn session(app: &App, user: UserRow, refresh: &str, csrf: &str) -> ApiResult<WithCookies> {
     let branch = user.branch.as_ref().map(|branch| branch.id);
     let shows = Some(Hash::of(csrf.as_bytes()));
-    let grant = Grant {
-        sub: user.id,
-        role: user.role,
-        branch,
-        device: None,
-        escrow: false,
-        scope: None,
-        csrf: shows,
-    };
+    let grant = Grant { csrf: shows, ..Grant::new(user.id, user.role, branch) };
     let (access, expires_in_s) = (app.tokens.issue(grant)?, app.tokens.access_s());
     let cookies = [
         (header::SET_COOKIE, cookie(ACCESS, &access, expires_in_s)),

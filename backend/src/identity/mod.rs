@@ -3,6 +3,7 @@
 pub mod keys;
 pub mod passwords;
 pub mod people;
+pub mod proof;
 pub mod services;
 pub mod throttle;
 pub mod tokens;

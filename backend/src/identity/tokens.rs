@@ -4,7 +4,10 @@ use crate::clock::now_ms;
 use crate::config::Tokens as Settings;
 use crate::error::ServerError;
 use crate::identity::keys::{SigningKey, random};
+use crate::identity::proof::{derived, same};
 use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use moka::sync::Cache;
@@ -13,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use uuid::Uuid;
-use vereda_domain::api::Role;
+use vereda_domain::api::{Role, Thumbprint};
 use vereda_domain::event::Hash;
 use vereda_domain::{BranchId, DeviceId, Millis, UserId};
 
@@ -23,6 +26,8 @@ const TYPE: &str = "at+jwt";
 const LEEWAY_S: u64 = 5;
 /// The longest life of an access token, in seconds.
 const LONGEST_S: u64 = 900;
+/// How long a ticket holds, in seconds: after that a device looks once more who answers.
+const TICKET_S: u64 = 24 * 3600;
 /// Tokens whose signature is not computed again; some 500 bytes each.
 const REMEMBERED: u64 = 10_000;
 
@@ -51,6 +56,9 @@ pub struct Claims {
     /// Of a page's session, which holds in its cookie alone: SHA-256 of what the page shows with what it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csrf: Option<Hash>,
+    /// The key without which it opens nothing (RFC 9449, section 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// Names this token.
     pub jti: Uuid,
     /// Not before, in seconds since 1970.
@@ -59,6 +67,14 @@ pub struct Claims {
     pub exp: u64,
     /// Issued at, in seconds since 1970.
     pub iat: u64,
+}
+
+/// Whose hands a token is good in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// Whoever holds this key.
+    pub jkt: Thumbprint,
 }
 
 /// What a new token is to say of somebody: see [`Claims`].
@@ -78,12 +94,14 @@ pub struct Grant {
     pub scope: Option<String>,
     /// For a page: SHA-256 of what it shows with what it changes.
     pub csrf: Option<Hash>,
+    /// The key without which it opens nothing.
+    pub key: Option<Thumbprint>,
 }
 
 impl Grant {
     /// Of a session without a device.
     pub fn new(sub: UserId, role: Role, branch: Option<BranchId>) -> Grant {
-        Grant { sub, role, branch, device: None, escrow: false, scope: None, csrf: None }
+        Grant { sub, role, branch, device: None, escrow: false, scope: None, csrf: None, key: None }
     }
 }
 
@@ -92,6 +110,7 @@ pub struct Tokens {
     settings: Settings,
     ring: RwLock<Arc<Ring>>,
     refresh: hmac::Key,
+    tickets: hmac::Key,
 }
 
 /// The keys of one moment.
@@ -149,8 +168,9 @@ impl Tokens {
     /// [`ServerError::Crypto`] when there is none, or one is not an Ed25519 key.
     pub fn new(settings: Settings, keys: Vec<SigningKey>, refresh: [u8; 32]) -> Result<Tokens, ServerError> {
         let ring = RwLock::new(Arc::new(Ring::new(keys)?));
+        let tickets = derived(&refresh, "tickets of devices");
         let refresh = hmac::Key::new(hmac::HMAC_SHA256, &refresh);
-        Ok(Tokens { settings, ring, refresh })
+        Ok(Tokens { settings, ring, refresh, tickets })
     }
 
     /// Goes on with these keys; whether they are others than before.
@@ -186,7 +206,7 @@ impl Tokens {
     /// # Errors
     /// [`ServerError::Crypto`].
     pub fn issue(&self, grant: Grant) -> Result<String, ServerError> {
-        let Grant { sub, role, branch, device, escrow, scope, csrf } = grant;
+        let Grant { sub, role, branch, device, escrow, scope, csrf, key } = grant;
         let now_ms = now_ms();
         let now = u64::try_from(now_ms / 1000).unwrap_or(0);
         let claims = Claims {
@@ -199,6 +219,7 @@ impl Tokens {
             escrow,
             scope,
             csrf,
+            cnf: key.map(|jkt| Confirmation { jkt }),
             jti: Uuid::new_v4(),
             nbf: now,
             exp: now + self.settings.access_s,
@@ -259,6 +280,50 @@ impl Tokens {
         Ok(jsonwebtoken::decode(token, key, &validation).map_err(|e| e.to_string())?.claims)
     }
 
+    /// What lets a device ask whether anything is new, and nothing else: some 50 bytes, where a token and a
+    /// proof are a thousand. Good for the device as long as its user is who they are now.
+    pub fn ticket(&self, device: DeviceId, user: UserId, role: Role, branch: Option<BranchId>) -> String {
+        let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
+        self.ticket_until(now + TICKET_S, device, user, role, branch)
+    }
+
+    fn ticket_until(
+        &self,
+        until_s: u64,
+        device: DeviceId,
+        user: UserId,
+        role: Role,
+        branch: Option<BranchId>,
+    ) -> String {
+        let shown = [device.0.as_bytes().as_slice(), &until_s.to_be_bytes()].concat();
+        let branch = branch.map(|branch| branch.0).unwrap_or_default();
+        let meant = [&shown, user.0.as_bytes().as_slice(), branch.as_bytes(), role.as_str().as_bytes()];
+        let tag = hmac::sign(&self.tickets, &meant.concat());
+        BASE64_URL_SAFE_NO_PAD.encode([&shown, &tag.as_ref()[..16]].concat())
+    }
+
+    /// The device that a ticket says it is of, while that may be: see [`Tokens::is_ticket`].
+    pub fn ticket_device(&self, ticket: &str) -> Option<DeviceId> {
+        let (device, until_s) = read_ticket(ticket)?;
+        let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
+        (until_s > now && until_s <= now + TICKET_S + LEEWAY_S).then_some(device)
+    }
+
+    /// Whether it is a ticket of this device, for this user as they are now.
+    pub fn is_ticket(
+        &self,
+        ticket: &str,
+        device: DeviceId,
+        user: UserId,
+        role: Role,
+        branch: Option<BranchId>,
+    ) -> bool {
+        read_ticket(ticket).is_some_and(|(_, until_s)| {
+            let ours = self.ticket_until(until_s, device, user, role, branch);
+            same(ticket.as_bytes(), ours.as_bytes())
+        })
+    }
+
     /// A new refresh token: 256 random bits.
     ///
     /// # Errors
@@ -278,6 +343,14 @@ impl Tokens {
     pub fn refresh_hash(token: &str) -> Hash {
         Hash::of(token.as_bytes())
     }
+}
+
+/// The device and the end that a ticket shows.
+fn read_ticket(ticket: &str) -> Option<(DeviceId, u64)> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(ticket).ok()?;
+    let device = Uuid::from_slice(bytes.get(..16)?).ok()?;
+    let until_s = u64::from_be_bytes(bytes.get(16..24)?.try_into().ok()?);
+    Some((DeviceId(device), until_s))
 }
 
 fn crypto(error: &dyn std::fmt::Display) -> ServerError {

@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 use vereda_domain::api::{
     BranchInfo, Change, Colleague, Deed, Device, DeviceInfo, Doer, EventOutcome, HistoryEntry, ModelManifest,
-    Quarantined, Role, Scope, Secret,
+    Quarantined, Role, Scope, Secret, Thumbprint,
 };
 use vereda_domain::event::{ChainHead, Hash};
 use vereda_domain::record::{ClientRecord, Rank, Record, RecordKey};

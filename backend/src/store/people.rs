@@ -131,6 +131,8 @@ pub struct NewSession {
     pub user: UserId,
     /// On which device, if any; enrolled if it is new.
     pub device: Option<DeviceInfo>,
+    /// The key that the device has shown, if any: its sessions need it from then on.
+    pub key: Option<Thumbprint>,
     /// The device of the same user from whose chain this new one goes on: the device was set back
     /// to a backup, and its chain forked. What was revoked stays so, and the session ends no later
     /// than that device's would have.
@@ -170,6 +172,8 @@ pub enum Opened {
     DeviceOfAnother,
     /// The device was revoked.
     DeviceRevoked,
+    /// The device has another key.
+    OtherKey,
 }
 
 /// A refresh token presented to be exchanged.
@@ -177,6 +181,8 @@ pub enum Opened {
 pub struct Rotation {
     /// SHA-256 of the token presented.
     pub presented: Hash,
+    /// The key that whoever presents it has shown.
+    pub key: Option<Thumbprint>,
     /// SHA-256 of the one that follows it.
     pub successor: Hash,
     /// Now.
@@ -196,6 +202,8 @@ pub enum Rotated {
         user: UserRow,
         /// On which device.
         device: Option<DeviceId>,
+        /// The key that the device has to show.
+        key: Option<Thumbprint>,
         /// Whether this was a repetition.
         again: bool,
         /// Set when the session only delivers what was captured before its end, and why.
@@ -208,6 +216,11 @@ pub enum Rotated {
     },
     /// Of a family that was revoked before.
     Revoked,
+    /// Of a device whose key was not shown. Nothing has changed.
+    OtherKey {
+        /// Whose session.
+        user: UserId,
+    },
     /// The user was disabled.
     Disabled,
     /// Unknown, or too old.

@@ -3,6 +3,7 @@
 
 use super::{Deed, Doer, Ended, Note, Rotated, Rotation, UserRow};
 use uuid::Uuid;
+use vereda_domain::api::Thumbprint;
 use vereda_domain::event::Hash;
 use vereda_domain::{DeviceId, Millis, UserId};
 
@@ -20,6 +21,8 @@ pub(super) struct Token {
     pub user: UserId,
     /// On which device.
     pub device: Option<DeviceId>,
+    /// The key that it has shown, if any.
+    pub key: Option<Thumbprint>,
     /// Whether the family was revoked.
     pub revoked: bool,
     /// Whether the device was.
@@ -38,10 +41,16 @@ pub(super) enum Step {
 
 /// Decides. `successor_unused`: the token was exchanged before, and what it was exchanged for was not.
 pub(super) fn decide(token: &Token, user: UserRow, successor_unused: bool, rotation: &Rotation) -> Step {
+    // First of all: whoever does not have the key neither learns nor ends anything.
+    if token.key.is_some() && token.key != rotation.key {
+        return Step::Answer(Rotated::OtherKey { user: user.id });
+    }
     if token.revoked {
         return Step::Answer(if user.disabled { Rotated::Disabled } else { Rotated::Revoked });
     }
     let device = token.device;
+    // A device that enrolled before devices had keys shows its own now.
+    let key = device.and(token.key.clone().or(rotation.key.clone()));
     let escrow = match (user.disabled, token.device_revoked) {
         // Without a device there is nothing that could have been captured.
         (true, _) if device.is_none() => return Step::Answer(Rotated::Disabled),
@@ -54,7 +63,7 @@ pub(super) fn decide(token: &Token, user: UserRow, successor_unused: bool, rotat
             && token.successor == Some(rotation.successor)
             && rotation.now - used <= rotation.grace_ms;
         return if lost {
-            Step::Answer(Rotated::Exchanged { user, device, again: true, escrow })
+            Step::Answer(Rotated::Exchanged { user, device, key, again: true, escrow })
         } else {
             // Nobody knows whose hand it was; the token was theirs.
             let deed = Deed::RefreshReused { user: user.id, device };
@@ -67,5 +76,5 @@ pub(super) fn decide(token: &Token, user: UserRow, successor_unused: bool, rotat
     }
     // What only delivers is not prolonged.
     let expires = if escrow.is_some() { rotation.expires.min(token.expires) } else { rotation.expires };
-    Step::Exchange(expires, Rotated::Exchanged { user, device, again: false, escrow })
+    Step::Exchange(expires, Rotated::Exchanged { user, device, key, again: false, escrow })
 }

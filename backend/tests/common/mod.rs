@@ -7,6 +7,8 @@
 pub mod postgres;
 pub mod proxy;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -14,8 +16,8 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 use uuid::Uuid;
 use vereda_domain::api::{
-    AddService, AddUser, BranchInfo, Change, DeviceInfo, EventOutcome, HistoryPage, IssuedToken, Person,
-    Problem, ProblemCode, Pulled, Pushed, QuarantineReason, Role, Scope, Session, SignIn,
+    AddService, AddUser, BranchInfo, Change, DeviceInfo, EventOutcome, HistoryPage, IssuedToken, PROOF,
+    Person, Problem, ProblemCode, Pulled, Pushed, QuarantineReason, Role, Scope, Session, SignIn,
 };
 use vereda_domain::client::{ClientField, ClientFields, Consent};
 use vereda_domain::event::{
@@ -24,6 +26,7 @@ use vereda_domain::event::{
 use vereda_domain::hlc::{Clock, Hlc};
 use vereda_domain::record::{Record, RecordKey};
 use vereda_domain::{AssessmentId, ClientId, Decision, DeviceId, Millis, UserId};
+use vereda_prover::Prover;
 use vereda_scoring::{Inputs, Model};
 use vereda_server::clock::now_ms;
 use vereda_server::{Config, Running};
@@ -44,6 +47,8 @@ pub struct Server {
     pub users: BTreeMap<&'static str, Person>,
     pub services: BTreeMap<String, UserId>,
     pub config: Config,
+    /// Holds the key of every device of this server.
+    pub prover: Prover,
     // Last, so that the folder goes after the server.
     dir: TempDir,
 }
@@ -104,7 +109,8 @@ impl Server {
             let new = AddUser { username: username.into(), name, password: PASSWORD.into(), role, branch };
             users.insert(username, people.add_user(new).await.unwrap());
         }
-        Server { running, replica, http, north, south, users, services, config, dir }
+        let prover = Prover::new().unwrap();
+        Server { running, replica, http, north, south, users, services, config, prover, dir }
     }
 
     /// With the scorecard published.
@@ -167,7 +173,9 @@ impl Server {
     pub async fn sign_in(&self, username: &str, password: &str, device: Option<DeviceId>) -> Response {
         let device = device.map(|id| DeviceInfo { id, name: "prueba".into(), platform: "linux".into() });
         let body = SignIn { username: username.into(), password: password.into(), device };
-        self.http.post(self.url("/api/auth/sign-in")).json(&body).send().await.unwrap()
+        let url = self.url("/api/auth/sign-in");
+        let request = self.http.post(&url).header(PROOF, self.prover.proof("POST", &url, None).unwrap());
+        request.json(&body).send().await.unwrap()
     }
 
     /// Asks for a token as another system does.
@@ -179,7 +187,9 @@ impl Server {
 
     pub async fn refresh(&self, token: &str) -> Response {
         let body = json!({ "refresh_token": token });
-        self.http.post(self.url("/api/auth/refresh")).json(&body).send().await.unwrap()
+        let url = self.url("/api/auth/refresh");
+        let request = self.http.post(&url).header(PROOF, self.prover.proof("POST", &url, None).unwrap());
+        request.json(&body).send().await.unwrap()
     }
 
     pub async fn metrics(&self) -> String {
@@ -227,6 +237,13 @@ pub fn redis_url() -> String {
     )
 }
 
+/// Whether a token opens nothing without its key.
+pub fn is_bound(token: &str) -> bool {
+    let said = token.split('.').nth(1).unwrap_or_default();
+    let said = BASE64_URL_SAFE_NO_PAD.decode(said).unwrap_or_default();
+    serde_json::from_slice::<Json>(&said).is_ok_and(|claims| claims["cnf"]["jkt"].is_string())
+}
+
 /// Somebody who calls the API.
 pub struct Caller<'s> {
     pub server: &'s Server,
@@ -235,8 +252,13 @@ pub struct Caller<'s> {
 
 impl Caller<'_> {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.server.http.request(method, self.server.url(path));
+        let url = self.server.url(path);
+        let request = self.server.http.request(method.clone(), &url);
         match &self.token {
+            Some(token) if is_bound(token) => {
+                let proof = self.server.prover.proof(method.as_str(), &url, Some(token)).unwrap();
+                request.header("authorization", format!("DPoP {token}")).header(PROOF, proof)
+            }
             Some(token) => request.bearer_auth(token),
             None => request,
         }

@@ -154,14 +154,62 @@ impl std::fmt::Debug for Refresh {
     }
 }
 
+/// What names a key: SHA-256 of it as a JWK, in base64url (RFC 7638).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(transparent)]
+pub struct Thumbprint(pub String);
+
+impl Thumbprint {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How an access token is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum TokenType {
+    /// As it is: whoever has it is believed (RFC 6750).
+    #[default]
+    Bearer,
+    /// With a proof for each request that its sender holds the key it was made for (RFC 9449).
+    DPoP,
+}
+
+impl TokenType {
+    /// The scheme of `Authorization`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TokenType::Bearer => "Bearer",
+            TokenType::DPoP => "DPoP",
+        }
+    }
+}
+
+/// The header of a proof (RFC 9449).
+pub const PROOF: &str = "dpop";
+/// The header of what a proof has to repeat.
+pub const PROOF_NONCE: &str = "dpop-nonce";
+/// The scheme of `Authorization` for [`Session::ticket`].
+pub const TICKET: &str = "Ticket";
+
 /// A session as the client holds it.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Session {
     /// JWT, EdDSA.
     pub access_token: String,
+    /// How it is sent: with proofs of its key, when the device has one.
+    #[serde(default)]
+    pub token_type: TokenType,
     /// How long it holds.
     pub expires_in_s: u64,
+    /// For a device, to ask whether anything is new without spending its network on a token and a proof:
+    /// `Authorization: Ticket ...` at `/api/sync/status`. It opens nothing else, for a day at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// For the next one; opaque, rotated at every use.
     pub refresh_token: String,
     /// Who signed in.
@@ -634,6 +682,10 @@ pub enum ProblemCode {
     InvalidInput,
     /// No token, or one that does not hold.
     Unauthenticated,
+    /// The proof was made at another time than the server's: make one with the nonce that comes with this.
+    UseDpopNonce,
+    /// The proof is not of this request, or was used before: make another one.
+    InvalidDpopProof,
     /// Wrong name or password.
     WrongCredentials,
     /// The refresh token was used before, by somebody else: sign in again.

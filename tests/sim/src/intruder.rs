@@ -3,11 +3,14 @@
 use crate::server::{PASSWORD, Server};
 use anyhow::{Context as _, Result, ensure};
 use reqwest::StatusCode;
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 use vereda_domain::DeviceId;
+use vereda_domain::api::{PROOF, PROOF_NONCE};
 use vereda_domain::event::Hash;
 use vereda_domain::hlc::Clock;
+use vereda_prover::Prover;
 
 /// No connection is kept for the next request, and no certificates are read: it speaks to this process.
 fn client() -> Result<reqwest::Client> {
@@ -18,6 +21,7 @@ fn client() -> Result<reqwest::Client> {
 pub struct Intruder {
     device: DeviceId,
     http: reqwest::Client,
+    prover: Prover,
     clock: Clock,
     token: String,
     actor: Json,
@@ -35,6 +39,7 @@ impl Intruder {
         let mut intruder = Intruder {
             device,
             http: client()?,
+            prover: Prover::new()?,
             clock: Clock::new(device),
             token: String::new(),
             actor: Json::Null,
@@ -52,10 +57,36 @@ impl Intruder {
             "device": {"id": self.device, "name": "intruso", "platform": "linux"},
         });
         let url = server.url("/api/auth/sign-in");
-        let session: Json = self.http.post(url).json(&body).send().await?.error_for_status()?.json().await?;
+        let session: Json = self.post(&url, None, &body).await?.error_for_status()?.json().await?;
         self.token = session["access_token"].as_str().context("a token")?.to_owned();
         self.actor = session["user"]["id"].clone();
         Ok(())
+    }
+
+    /// Sends something with a proof of its key, which says what time it is at the server once that has told it.
+    async fn post(
+        &self,
+        url: &str,
+        token: Option<&str>,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<reqwest::Response> {
+        let mut nonce: Option<String> = None;
+        loop {
+            let mut claims = Prover::claims("POST", url, token)?;
+            if let Some(nonce) = &nonce {
+                claims["nonce"] = nonce.as_str().into();
+            }
+            let proof = self.prover.sign(&self.prover.header()?, &claims)?;
+            let mut request = self.http.post(url).header(PROOF, proof).json(body);
+            if let Some(token) = token {
+                request = request.header("authorization", format!("DPoP {token}"));
+            }
+            let response = request.send().await?;
+            match response.headers().get(PROOF_NONCE) {
+                Some(told) if nonce.is_none() => nonce = Some(told.to_str()?.to_owned()),
+                _ => return Ok(response),
+            }
+        }
     }
 
     /// Pushes one event with this body, which must be taken in and quarantined.
@@ -70,14 +101,8 @@ impl Intruder {
         });
         let text = serde_json::to_string(&event)?;
         let push = format!(r#"{{"events":[{text}],"device_ms":{now}}}"#);
-        let response = self
-            .http
-            .post(server.url("/api/sync/push"))
-            .bearer_auth(&self.token)
-            .header("content-type", "application/json")
-            .body(push)
-            .send()
-            .await?;
+        let push: &serde_json::value::RawValue = serde_json::from_str(&push)?;
+        let response = self.post(&server.url("/api/sync/push"), Some(&self.token), push).await?;
         ensure!(
             response.status() == StatusCode::OK,
             "a bad event was refused whole: {}",

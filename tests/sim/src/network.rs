@@ -4,7 +4,7 @@ use crate::time::Time;
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, HOST};
+use hyper::header::CONTENT_LENGTH;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -267,7 +267,6 @@ impl State {
     async fn forward(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Error> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         *request.uri_mut() = format!("http://{}{path}", *lock(&self.server)).parse()?;
-        request.headers_mut().remove(HOST);
         let (parts, body) = self.client.request(request).await?.into_parts();
         let answer = Response::from_parts(parts, body.collect().await?.to_bytes());
         let weather = *lock(&self.weather);

@@ -63,6 +63,8 @@ impl<T> Key<T> {
 pub(crate) const IDENTITY: Key<Identity> = Key::new("identity");
 /// [`super::project::VERSION`] that made the projections.
 pub(crate) const PROJECTION: Key<u32> = Key::new("projection");
+/// The device's own key, as PKCS #8 in hexadecimal digits: see [`crate::sync::proof`].
+pub(crate) const DEVICE_KEY: Key<String> = Key::new("device_key");
 pub(crate) const REFRESH_TOKEN: Key<String> = Key::new("refresh_token");
 /// The last timestamp made or seen.
 pub(crate) const CLOCK: Key<vereda_domain::hlc::Hlc> = Key::new("clock");

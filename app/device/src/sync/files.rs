@@ -7,6 +7,7 @@ use crate::error::{DeviceError, Result};
 use crate::session::Session;
 use crate::store::files::{self, Waiting};
 use crate::store::{chain, remote};
+use crate::sync::http::AccessToken;
 use std::sync::Arc;
 use vereda_domain::api::{FileStatus, ProblemCode};
 use vereda_domain::attachment::{CHUNK_BYTES, FileInfo};
@@ -49,7 +50,7 @@ async fn upload(
     total: u64,
 ) -> Result<bool> {
     let (client, sha256) = (file.client, file.sha256);
-    let ask = |token: String| async move { server.file_status(&token, client, sha256).await };
+    let ask = |token: AccessToken| async move { server.file_status(&token, client, sha256).await };
     let mut status = with_token(session, server, ask).await?;
     // It may send it from its beginning once more, if what it got was damaged on its way.
     let mut repeated = 0;
@@ -66,7 +67,7 @@ async fn upload(
             return Err(DeviceError::Server("it does not take a file as it was announced".into()));
         }
         crate::fail::point("files.sending");
-        let ask = |token: String| {
+        let ask = |token: AccessToken| {
             let piece = piece.clone();
             async move { server.file_piece(&token, client, sha256, from, piece).await }
         };
@@ -103,7 +104,7 @@ pub(crate) async fn fetch(session: &Arc<Session>, request: FileRequest) -> Resul
     }
     let server = session.server()?;
     let server = &server;
-    let ask = |token: String| async move { server.file(&token, client, sha256).await };
+    let ask = |token: AccessToken| async move { server.file(&token, client, sha256).await };
     let bytes = with_token(session, server, ask).await?;
     if Hash::of(&bytes) != sha256 {
         return Err(DeviceError::Server("its file is not the one that its hash names".into()));

@@ -3,12 +3,16 @@
 use crate::error::{DeviceError, Result};
 use crate::store::chain::BATCH_BYTES;
 use crate::store::remote::Page;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
+use crate::sync::proof::DeviceKey;
+use reqwest::header::{self, HeaderValue};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vereda_domain::api::{
-    Device, DeviceInfo, FileStatus, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROTOCOL, Problem, ProblemCode,
-    Push, Pushed, Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn,
+    Device, DeviceInfo, FileStatus, MAX_PULL_CHANGES, ModelManifest, PRODUCT, PROOF, PROOF_NONCE, PROTOCOL,
+    Problem, ProblemCode, Push, Pushed, Quarantined, Refresh, SERVER_MS, ServerInfo, Session, SignIn, TICKET,
+    TokenType,
 };
 use vereda_domain::attachment::MAX_FILE_BYTES;
 use vereda_domain::event::{ChainHead, Hash};
@@ -85,17 +89,58 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// One server.
-#[derive(Debug, Clone)]
+/// One server, as one device speaks to it.
+#[derive(Clone)]
 pub(crate) struct Server {
     client: Client,
     base: String,
+    key: Arc<DeviceKey>,
 }
+
+/// Who a request says it is from.
+#[derive(Clone, Copy)]
+enum As<'a> {
+    /// It does not say.
+    Anybody,
+    /// From the device that has the key: for sessions, whose tokens are bound to it.
+    Device,
+    /// From whoever has this token.
+    Holder(&'a AccessToken),
+    /// From a device that only asks whether anything is new.
+    Ticket(&'a str),
+}
+
+/// A token as a request sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessToken {
+    kind: TokenType,
+    token: String,
+}
+
+impl From<&Session> for AccessToken {
+    fn from(session: &Session) -> AccessToken {
+        AccessToken { kind: session.token_type, token: session.access_token.clone() }
+    }
+}
+
+/// How often a proof is made anew that the server does not take: once for its time, and once should somebody on
+/// the way have sent the first one already.
+const PROOFS: u32 = 3;
 
 impl Server {
     /// The server at an address as [`address`] gives it.
-    pub(crate) fn new(client: Client, base: &str) -> Result<Server> {
-        Ok(Server { client, base: address(base)? })
+    pub(crate) fn new(client: Client, base: &str, key: Arc<DeviceKey>) -> Result<Server> {
+        Ok(Server { client, base: address(base)?, key })
+    }
+
+    /// The same, with another key.
+    pub(crate) fn with_key(self, key: Arc<DeviceKey>) -> Server {
+        Server { key, ..self }
+    }
+
+    /// The key that its sessions are bound to.
+    pub(crate) fn key(&self) -> Arc<DeviceKey> {
+        self.key.clone()
     }
 
     fn url(&self, path: &str) -> String {
@@ -108,7 +153,7 @@ impl Server {
     /// [`DeviceError::ForeignServer`] for anything that is not this product's server and protocol.
     pub(crate) async fn info(&self) -> Result<ServerInfo> {
         let request = self.client.get(self.url("/api/server")).timeout(FIRST);
-        let info: ServerInfo = match answer(request).await {
+        let info: ServerInfo = match self.answer(request, As::Anybody).await {
             // A page of a hotel's network, say.
             Err(DeviceError::Server(what)) => return Err(DeviceError::ForeignServer(what)),
             other => other?,
@@ -126,7 +171,7 @@ impl Server {
     }
 
     pub(crate) async fn sign_in(&self, request: &SignIn) -> Result<Session> {
-        answer(self.client.post(self.url("/api/auth/sign-in")).json(request)).await
+        self.answer(self.client.post(self.url("/api/auth/sign-in")).json(request), As::Device).await
     }
 
     /// Exchanges a refresh token.
@@ -135,7 +180,7 @@ impl Server {
     /// [`DeviceError::SessionExpired`] when the server does not take it any more.
     pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
         let body = Refresh { refresh_token: token.to_owned() };
-        match answer(self.client.post(self.url("/api/auth/refresh")).json(&body)).await {
+        match self.answer(self.client.post(self.url("/api/auth/refresh")).json(&body), As::Device).await {
             Err(DeviceError::Refused(problem))
                 if matches!(problem.code, ProblemCode::SessionRevoked | ProblemCode::Unauthenticated) =>
             {
@@ -147,57 +192,62 @@ impl Server {
 
     pub(crate) async fn sign_out(&self, token: &str) -> Result<()> {
         let body = Refresh { refresh_token: token.to_owned() };
-        checked(self.client.post(self.url("/api/auth/sign-out")).json(&body)).await?;
+        self.checked(self.client.post(self.url("/api/auth/sign-out")).json(&body), As::Anybody).await?;
         Ok(())
     }
 
-    pub(crate) async fn head(&self, token: &str) -> Result<ChainHead> {
-        answer(self.client.get(self.url("/api/sync/head")).bearer_auth(token)).await
+    pub(crate) async fn head(&self, token: &AccessToken) -> Result<ChainHead> {
+        self.answer(self.client.get(self.url("/api/sync/head")), As::Holder(token)).await
     }
 
     /// What of the user's is set aside now, latest first, and whether that is all of it.
-    pub(crate) async fn quarantined(&self, token: &str) -> Result<(Vec<Quarantined>, bool)> {
+    pub(crate) async fn quarantined(&self, token: &AccessToken) -> Result<(Vec<Quarantined>, bool)> {
         let url = self.url(&format!("/api/sync/quarantined?limit={MAX_PULL_CHANGES}"));
-        let list: Vec<Quarantined> = answer(self.client.get(url).bearer_auth(token)).await?;
+        let list: Vec<Quarantined> = self.answer(self.client.get(url), As::Holder(token)).await?;
         let all = list.len() < MAX_PULL_CHANGES as usize;
         Ok((list, all))
     }
 
     /// The branch's devices, for its manager.
-    pub(crate) async fn devices(&self, token: &str) -> Result<Vec<Device>> {
-        answer(self.client.get(self.url("/api/devices")).bearer_auth(token)).await
+    pub(crate) async fn devices(&self, token: &AccessToken) -> Result<Vec<Device>> {
+        self.answer(self.client.get(self.url("/api/devices")), As::Holder(token)).await
     }
 
-    pub(crate) async fn push(&self, token: &str, push: &Push) -> Result<Pushed> {
+    pub(crate) async fn push(&self, token: &AccessToken, push: &Push) -> Result<Pushed> {
         let plain = serde_json::to_vec(push)?;
         let packed = zstd::bulk::compress(&plain, 3)
             .map_err(|error| DeviceError::Internal(format!("a push cannot be packed: {error}")))?;
         let request = self
             .client
             .post(self.url("/api/sync/push"))
-            .bearer_auth(token)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONTENT_ENCODING, "zstd")
             .body(packed);
-        read(checked_within(request, UPLOAD).await?).await
+        read(self.checked_within(request, As::Holder(token), UPLOAD).await?).await
     }
 
-    pub(crate) async fn pull(&self, token: &str, cursor: u64, limit: u32, count: bool) -> Result<Page> {
+    pub(crate) async fn pull(
+        &self,
+        token: &AccessToken,
+        cursor: u64,
+        limit: u32,
+        count: bool,
+    ) -> Result<Page> {
         let count = if count { "&count=true" } else { "" };
         let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}{count}"));
-        answer(self.client.get(url).bearer_auth(token)).await
+        self.answer(self.client.get(url), As::Holder(token)).await
     }
 
     /// The server's clock, if nothing is new past these points; `None` when something is.
     pub(crate) async fn idle(
         &self,
-        token: &str,
+        ticket: &str,
         seq: u64,
         cursor: u64,
         model: &str,
     ) -> Result<Option<Millis>> {
         let url = self.url(&format!("/api/sync/status?seq={seq}&cursor={cursor}&model={model}"));
-        let response = checked(self.client.get(url).bearer_auth(token)).await?;
+        let response = self.checked(self.client.get(url), As::Ticket(ticket)).await?;
         if response.status() != StatusCode::NO_CONTENT {
             return Ok(None);
         }
@@ -212,47 +262,44 @@ impl Server {
     /// How much of a file it has.
     pub(crate) async fn file_status(
         &self,
-        token: &str,
+        token: &AccessToken,
         client: ClientId,
         sha256: Hash,
     ) -> Result<FileStatus> {
         let url = format!("{}/status", self.file_url(client, sha256));
-        answer(self.client.get(url).bearer_auth(token)).await
+        self.answer(self.client.get(url), As::Holder(token)).await
     }
 
     /// Sends a piece of a file; one that is not where the server goes on changes nothing there.
     pub(crate) async fn file_piece(
         &self,
-        token: &str,
+        token: &AccessToken,
         client: ClientId,
         sha256: Hash,
         from: u64,
         piece: Vec<u8>,
     ) -> Result<FileStatus> {
         let url = format!("{}?from={from}", self.file_url(client, sha256));
-        let request = self
-            .client
-            .post(url)
-            .bearer_auth(token)
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .body(piece);
-        read(checked_within(request, UPLOAD).await?).await
+        let request =
+            self.client.post(url).header(header::CONTENT_TYPE, "application/octet-stream").body(piece);
+        read(self.checked_within(request, As::Holder(token), UPLOAD).await?).await
     }
 
     /// All of a file.
-    pub(crate) async fn file(&self, token: &str, client: ClientId, sha256: Hash) -> Result<Vec<u8>> {
-        let response = checked(self.client.get(self.file_url(client, sha256)).bearer_auth(token)).await?;
+    pub(crate) async fn file(&self, token: &AccessToken, client: ClientId, sha256: Hash) -> Result<Vec<u8>> {
+        let response =
+            self.checked(self.client.get(self.file_url(client, sha256)), As::Holder(token)).await?;
         body(response, usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX)).await
     }
 
     /// A session under a new identity, for a device whose chain forked.
-    pub(crate) async fn fork(&self, token: &str, device: &DeviceInfo) -> Result<Session> {
-        answer(self.client.post(self.url("/api/sync/fork")).bearer_auth(token).json(device)).await
+    pub(crate) async fn fork(&self, token: &AccessToken, device: &DeviceInfo) -> Result<Session> {
+        self.answer(self.client.post(self.url("/api/sync/fork")).json(device), As::Holder(token)).await
     }
 
     /// The newest published model; `None` when there is none.
-    pub(crate) async fn current_model(&self, token: &str) -> Result<Option<ModelManifest>> {
-        match answer(self.client.get(self.url("/api/models/current")).bearer_auth(token)).await {
+    pub(crate) async fn current_model(&self, token: &AccessToken) -> Result<Option<ModelManifest>> {
+        match self.answer(self.client.get(self.url("/api/models/current")), As::Holder(token)).await {
             Err(DeviceError::Refused(problem))
                 if matches!(problem.code, ProblemCode::NoModel | ProblemCode::NotFound) =>
             {
@@ -263,15 +310,81 @@ impl Server {
     }
 
     /// The bytes of a published version.
-    pub(crate) async fn bundle(&self, token: &str, version: u32) -> Result<Vec<u8>> {
+    pub(crate) async fn bundle(&self, token: &AccessToken, version: u32) -> Result<Vec<u8>> {
         let url = self.url(&format!("/api/models/{version}/bundle"));
-        let response = checked(self.client.get(url).bearer_auth(token)).await?;
+        let response = self.checked(self.client.get(url), As::Holder(token)).await?;
         body(response, vereda_scoring::MAX_BYTES).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder, who: As<'_>) -> Result<T> {
+        read(self.checked(request, who).await?).await
+    }
+
+    /// Sends, and turns every status but success into an error.
+    async fn checked(&self, request: RequestBuilder, who: As<'_>) -> Result<Response> {
+        self.checked_within(request, who, SILENCE).await
+    }
+
+    async fn checked_within(
+        &self,
+        request: RequestBuilder,
+        who: As<'_>,
+        limit: Duration,
+    ) -> Result<Response> {
+        let request = request.header(header::ACCEPT, "application/json").build().map_err(failed)?;
+        let mut left = PROOFS;
+        loop {
+            let again = || DeviceError::Internal("a request that cannot be sent twice".into());
+            let mut attempt = request.try_clone().ok_or_else(again)?;
+            self.sign(&mut attempt, who)?;
+            let response = within(limit, self.client.execute(attempt)).await?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let said = response.headers().get(PROOF_NONCE).and_then(|value| value.to_str().ok());
+            self.key.repeat(said.map(str::to_owned));
+            left -= 1;
+            match refusal(response).await {
+                DeviceError::Refused(problem) if left > 0 && is_of_proof(problem.code) => {}
+                other => return Err(other),
+            }
+        }
+    }
+
+    /// Says who a request is from.
+    fn sign(&self, request: &mut Request, who: As<'_>) -> Result<()> {
+        let (scheme, credential, proof) = match who {
+            As::Anybody => return Ok(()),
+            As::Device => (None, None, Some(None)),
+            As::Holder(AccessToken { kind: TokenType::Bearer, token }) => {
+                (Some(TokenType::Bearer.as_str()), Some(token.as_str()), None)
+            }
+            As::Holder(AccessToken { kind: TokenType::DPoP, token }) => {
+                (Some(TokenType::DPoP.as_str()), Some(token.as_str()), Some(Some(token.as_str())))
+            }
+            As::Ticket(ticket) => (Some(TICKET), Some(ticket), None),
+        };
+        if let Some(token) = proof {
+            let proof = self.key.proof(request.method(), request.url(), token)?;
+            request.headers_mut().insert(PROOF, secret(proof)?);
+        }
+        if let (Some(scheme), Some(credential)) = (scheme, credential) {
+            request.headers_mut().insert(header::AUTHORIZATION, secret(format!("{scheme} {credential}"))?);
+        }
+        Ok(())
     }
 }
 
-async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
-    read(checked(request).await?).await
+/// A header that is not to be shown.
+fn secret(text: String) -> Result<HeaderValue> {
+    let unsendable = |_| DeviceError::Server("its token cannot be sent".into());
+    let mut value = HeaderValue::try_from(text).map_err(unsendable)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn is_of_proof(code: ProblemCode) -> bool {
+    matches!(code, ProblemCode::UseDpopNonce | ProblemCode::InvalidDpopProof)
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T> {
@@ -281,17 +394,9 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T> {
     })
 }
 
-/// Sends, and turns every status but success into an error.
-async fn checked(request: RequestBuilder) -> Result<Response> {
-    checked_within(request, SILENCE).await
-}
-
-async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Response> {
-    let response = within(limit, request.header(header::ACCEPT, "application/json").send()).await?;
+/// What an answer that is no success means.
+async fn refusal(response: Response) -> DeviceError {
     let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
     let told = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after_s = told.and_then(|text| text.parse().ok());
     let bytes = body(response, 256 * 1024).await.unwrap_or_default();
@@ -299,11 +404,11 @@ async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Resp
         problem.detail = shown(&problem.detail, 300);
         problem.request_id = shown(&problem.request_id, 64);
         problem.retry_after_s = problem.retry_after_s.or(retry_after_s);
-        return Err(DeviceError::Refused(Box::new(problem)));
+        return DeviceError::Refused(Box::new(problem));
     }
     match status {
         // A proxy that counts, too.
-        StatusCode::TOO_MANY_REQUESTS => Err(DeviceError::Refused(Box::new(Problem {
+        StatusCode::TOO_MANY_REQUESTS => DeviceError::Refused(Box::new(Problem {
             kind: "about:blank".into(),
             title: String::new(),
             status: status.as_u16(),
@@ -314,12 +419,12 @@ async fn checked_within(request: RequestBuilder, limit: Duration) -> Result<Resp
             resume: None,
             retry_after_s,
             error: None,
-        }))),
+        })),
         // A proxy in front of a server that is being started again.
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            Err(DeviceError::Unreachable(format!("status {}", status.as_u16())))
+            DeviceError::Unreachable(format!("status {}", status.as_u16()))
         }
-        _ => Err(DeviceError::Server(format!("status {} without a reason", status.as_u16()))),
+        _ => DeviceError::Server(format!("status {} without a reason", status.as_u16())),
     }
 }
 
@@ -419,6 +524,11 @@ mod tests {
         assert!(!kept.chars().any(char::is_control));
     }
 
+    fn server(url: &str) -> Server {
+        let key = DeviceKey::generate(crate::WallClock::system()).unwrap();
+        Server::new(client("test").unwrap(), url, Arc::new(key)).unwrap()
+    }
+
     #[tokio::test]
     async fn a_server_that_takes_everything_and_answers_nothing_is_left() {
         use tokio::io::AsyncReadExt;
@@ -430,8 +540,9 @@ mod tests {
             stream.read_to_end(&mut taken).await.unwrap();
             taken.len()
         });
-        let request = client("test").unwrap().post(url).body(vec![b'x'; 100_000]);
-        let answer = checked_within(request, Duration::from_millis(200)).await;
+        let server = server(&url);
+        let request = server.client.post(url).body(vec![b'x'; 100_000]);
+        let answer = server.checked_within(request, As::Anybody, Duration::from_millis(200)).await;
         assert!(matches!(answer, Err(DeviceError::Unreachable(_))), "{answer:?}");
         // The connection is given up, not kept waiting.
         assert!(silent.await.unwrap() > 100_000);
@@ -448,7 +559,8 @@ mod tests {
             let answer = "HTTP/1.1 429 x\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nBusy";
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
-        let answer = checked(client("test").unwrap().get(url)).await;
+        let server = server(&url);
+        let answer = server.checked(server.client.get(url), As::Anybody).await;
         let Err(DeviceError::Refused(problem)) = answer else { panic!("{answer:?}") };
         assert_eq!((problem.code, problem.retry_after_s), (ProblemCode::TooManyRequests, Some(7)));
     }

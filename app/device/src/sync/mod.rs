@@ -13,6 +13,7 @@ pub(crate) mod branch;
 pub(crate) mod files;
 pub(crate) mod http;
 mod model;
+pub(crate) mod proof;
 mod run;
 
 use crate::error::{DeviceError, Result};

@@ -1,6 +1,6 @@
 //! The steps of one run.
 
-use super::http::Server;
+use super::http::{AccessToken, Server};
 use super::{files, model};
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
@@ -106,10 +106,10 @@ async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
         })
         .await?;
     let Some((seq, cursor, model)) = points else { return Ok(false) };
-    // Only with a token at hand: a run that has to sign in first also looks who answers.
-    let Some(token) = session.token_at_hand().await else { return Ok(false) };
+    // Only with a ticket at hand: a run that has to sign in first also looks who answers.
+    let Some(ticket) = session.ticket_at_hand().await else { return Ok(false) };
     let before = session.now();
-    match server.idle(&token, seq, cursor, &model).await {
+    match server.idle(&ticket, seq, cursor, &model).await {
         Ok(Some(server_ms)) => {
             stats.drift_ms = Some(drift(before, session.now(), server_ms));
             Ok(true)
@@ -151,7 +151,7 @@ async fn in_turn<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Resul
 pub(crate) async fn with_token<T, F>(
     session: &Arc<Session>,
     server: &Server,
-    ask: impl Fn(String) -> F,
+    ask: impl Fn(AccessToken) -> F,
 ) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -255,7 +255,7 @@ async fn push_next(
     }
     crate::fail::point("push.sending");
     let push = Arc::new(Push { events: batch.events, device_ms: session.now() });
-    let ask = |token: String| {
+    let ask = |token: AccessToken| {
         let push = push.clone();
         async move { server.push(&token, &push).await }
     };
@@ -400,7 +400,7 @@ async fn fetch(
     limit: u32,
     count: bool,
 ) -> Result<Page> {
-    let ask = |token: String| async move { server.pull(&token, cursor, limit, count).await };
+    let ask = |token: AccessToken| async move { server.pull(&token, cursor, limit, count).await };
     let page = with_token(session, server, ask).await?;
     crate::fail::point("pull.received");
     if page.more && page.cursor <= cursor {

@@ -13,13 +13,14 @@ use crate::keystore::KeyStore;
 use crate::session::Session;
 use crate::store::meta::Identity;
 use crate::store::models;
+use crate::sync::proof::DeviceKey;
 use crate::vault::{StoreKey, Vault};
 use crate::{DeviceError, WallClock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use uuid::Uuid;
-use vereda_domain::api::{BranchInfo, Role, Session as ServerSession, UserInfo};
+use vereda_domain::api::{BranchInfo, Role, Session as ServerSession, TokenType, UserInfo};
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, ClientFields, Consent};
 use vereda_domain::gateway::*;
 use vereda_domain::{BranchId, DeviceId, Millis, UserId};
@@ -70,6 +71,8 @@ impl Device {
         let identity = Identity::new(user.clone(), device, "http://127.0.0.1:9".into()).unwrap();
         let session = ServerSession {
             access_token: "a".into(),
+            token_type: TokenType::Bearer,
+            ticket: None,
             expires_in_s: 900,
             refresh_token: "r".into(),
             user: user.clone(),
@@ -77,7 +80,8 @@ impl Device {
             server_ms: START,
             escrow: None,
         };
-        self.app.create(&identity, &session, PIN).unwrap()
+        let key = DeviceKey::generate(WallClock::system()).unwrap();
+        self.app.create(&identity, &session, &key, PIN).unwrap()
     }
 
     pub async fn unlock(&self, user: &UserInfo) -> Arc<Session> {

@@ -113,6 +113,8 @@ fn an_unfinished_enrolment_leaves_nothing_and_an_unknown_folder_is_not_written_o
         Identity::new(officer.clone(), DeviceId(Uuid::now_v7()), "http://127.0.0.1:9".into()).unwrap();
     let session = ServerSession {
         access_token: String::new(),
+        token_type: TokenType::Bearer,
+        ticket: None,
         expires_in_s: 0,
         refresh_token: String::new(),
         user: officer,
@@ -120,7 +122,8 @@ fn an_unfinished_enrolment_leaves_nothing_and_an_unknown_folder_is_not_written_o
         server_ms: 0,
         escrow: None,
     };
-    assert!(is_damaged(device.app.create(&identity, &session, PIN)));
+    let key = DeviceKey::generate(WallClock::system()).unwrap();
+    assert!(is_damaged(device.app.create(&identity, &session, &key, PIN)));
     assert_eq!(std::fs::read(folder.join(FILE)).unwrap(), b"work");
     assert!(!unfinished.exists());
 }

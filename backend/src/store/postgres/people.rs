@@ -339,10 +339,12 @@ async fn change_user(t: &Transaction<'_>, id: UserId, edit: &UserEdit, now: Mill
 async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
     let doing = "open a session";
     if let Some(device) = &session.device {
-        let sql = "INSERT INTO devices(id, \"user\", name, platform, enrolled_ms, seen_ms, head_hash, follows, revoked_ms) \
-                   VALUES ($1, $2, $3, $4, $5, $5, $6, $7, (SELECT revoked_ms FROM devices WHERE id = $7)) ON CONFLICT(id) DO UPDATE \
-                   SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms \
-                   WHERE devices.\"user\" = excluded.\"user\"";
+        let sql = "INSERT INTO devices(id, \"user\", name, platform, enrolled_ms, seen_ms, head_hash, follows, key, revoked_ms) \
+                   VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8, (SELECT revoked_ms FROM devices WHERE id = $7)) ON CONFLICT(id) DO UPDATE \
+                   SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms, \
+                   key = coalesce(devices.key, excluded.key) \
+                   WHERE devices.\"user\" = excluded.\"user\" \
+                   AND (devices.key IS NULL OR devices.key IS NOT DISTINCT FROM excluded.key)";
         let ours = run(
             t,
             doing,
@@ -355,11 +357,14 @@ async fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opene
                 &session.now,
                 &Hash::ZERO.0.as_slice(),
                 &session.follows.map(|d| d.0),
+                &session.key.as_ref().map(Thumbprint::as_str),
             ],
         )
         .await?;
         if ours == 0 {
-            return Ok(Opened::DeviceOfAnother);
+            let sql = "SELECT 1 FROM devices WHERE id = $1 AND \"user\" = $2";
+            let same = first(t, doing, sql, &[&device.id.0, &session.user.0]).await?.is_some();
+            return Ok(if same { Opened::OtherKey } else { Opened::DeviceOfAnother });
         }
         let sql = "SELECT 1 FROM devices WHERE id = $1 AND revoked_ms IS NOT NULL";
         // One that goes on from a revoked one delivers what was captured, and no more.
@@ -405,7 +410,7 @@ async fn add_token(
 /// The token, locked: of two who present it at once, the second sees what the first did.
 async fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
     let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.\"user\", f.device, f.revoked_ms, \
-               d.revoked_ms FROM refresh_tokens r JOIN families f ON f.id = r.family \
+               d.revoked_ms, d.key FROM refresh_tokens r JOIN families f ON f.id = r.family \
                LEFT JOIN devices d ON d.id = f.device WHERE r.hash = $1 FOR UPDATE OF r, f";
     let Some(row) = first(t, "find a refresh token", sql, &[&token.0.as_slice()]).await? else {
         return Ok(None);
@@ -419,6 +424,7 @@ async fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
         device: get::<Option<Uuid>>(&row, 5)?.map(DeviceId),
         revoked: get::<Option<i64>>(&row, 6)?.is_some(),
         device_revoked: get::<Option<i64>>(&row, 7)?.is_some(),
+        key: get::<Option<String>>(&row, 8)?.map(Thumbprint),
     }))
 }
 
@@ -444,8 +450,9 @@ async fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
             run(t, doing, sql, &[&presented, &rotation.now, &successor]).await?;
             add_token(t, &rotation.successor, token.family, rotation.now, expires).await?;
             if let Some(device) = token.device {
-                let sql = "UPDATE devices SET seen_ms = $2 WHERE id = $1";
-                run(t, doing, sql, &[&device.0, &rotation.now]).await?;
+                let sql = "UPDATE devices SET seen_ms = $2, key = coalesce(key, $3) WHERE id = $1";
+                let key = rotation.key.as_ref().map(Thumbprint::as_str);
+                run(t, doing, sql, &[&device.0, &rotation.now, &key]).await?;
             }
             Ok(answer)
         }

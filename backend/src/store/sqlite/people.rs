@@ -306,10 +306,11 @@ fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
         run(
             t,
             doing,
-            "INSERT INTO devices(id, user, name, platform, enrolled_ms, seen_ms, head_hash, follows, revoked_ms) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, (SELECT revoked_ms FROM devices WHERE id = ?7)) ON CONFLICT(id) DO UPDATE \
-             SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms \
-             WHERE user = excluded.user",
+            "INSERT INTO devices(id, user, name, platform, enrolled_ms, seen_ms, head_hash, follows, key, revoked_ms) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, (SELECT revoked_ms FROM devices WHERE id = ?7)) ON CONFLICT(id) DO UPDATE \
+             SET name = excluded.name, platform = excluded.platform, seen_ms = excluded.seen_ms, \
+             key = coalesce(key, excluded.key) \
+             WHERE user = excluded.user AND (key IS NULL OR key IS excluded.key)",
             params![
                 device.id.0,
                 session.user.0,
@@ -317,14 +318,20 @@ fn open_session(t: &Transaction<'_>, session: &NewSession) -> Result<Opened> {
                 device.platform,
                 session.now,
                 Hash::ZERO.0,
-                session.follows.map(|d| d.0)
+                session.follows.map(|d| d.0),
+                session.key.as_ref().map(Thumbprint::as_str)
             ],
         )?;
-        let sql = "SELECT user FROM devices WHERE id = ?1";
-        let owner: Option<Uuid> =
-            first(t, doing, sql, [device.id.0], |row| row.get(0).map_err(|e| database(doing, e)))?;
-        if owner != Some(session.user.0) {
-            return Ok(Opened::DeviceOfAnother);
+        let sql = "SELECT user = ?2, key IS ?3 FROM devices WHERE id = ?1";
+        let key = session.key.as_ref().map(Thumbprint::as_str);
+        let found = first(t, doing, sql, params![device.id.0, session.user.0, key], |row| {
+            let get = |e| database(doing, e);
+            Ok((row.get(0).map_err(get)?, row.get(1).map_err(get)?))
+        })?;
+        match found {
+            Some((true, true)) => {}
+            Some((true, false)) => return Ok(Opened::OtherKey),
+            Some((false, _)) | None => return Ok(Opened::DeviceOfAnother),
         }
         let sql = "SELECT 1 FROM devices WHERE id = ?1 AND revoked_ms IS NOT NULL";
         // One that goes on from a revoked one delivers what was captured, and no more.
@@ -369,7 +376,7 @@ fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
     let doing = "find a refresh token";
     let get = |e| database(doing, e);
     let sql = "SELECT r.family, r.expires_ms, r.used_ms, r.successor, f.user, f.device, f.revoked_ms, \
-               d.revoked_ms FROM refresh_tokens r JOIN families f ON f.id = r.family \
+               d.revoked_ms, d.key FROM refresh_tokens r JOIN families f ON f.id = r.family \
                LEFT JOIN devices d ON d.id = f.device WHERE r.hash = ?1";
     first(t, doing, sql, [token.0], |row| {
         Ok(Token {
@@ -381,6 +388,7 @@ fn token_in(t: &Transaction<'_>, token: &Hash) -> Result<Option<Token>> {
             device: row.get::<_, Option<Uuid>>(5).map_err(get)?.map(DeviceId),
             revoked: row.get::<_, Option<i64>>(6).map_err(get)?.is_some(),
             device_revoked: row.get::<_, Option<i64>>(7).map_err(get)?.is_some(),
+            key: row.get::<_, Option<String>>(8).map_err(get)?.map(Thumbprint),
         })
     })
 }
@@ -406,8 +414,9 @@ fn rotate(t: &Transaction<'_>, rotation: &Rotation) -> Result<Rotated> {
             run(t, doing, sql, params![rotation.presented.0, rotation.now, rotation.successor.0])?;
             add_token(t, &rotation.successor, token.family, rotation.now, expires)?;
             if let Some(device) = token.device {
-                let sql = "UPDATE devices SET seen_ms = ?2 WHERE id = ?1";
-                run(t, doing, sql, params![device.0, rotation.now])?;
+                let sql = "UPDATE devices SET seen_ms = ?2, key = coalesce(key, ?3) WHERE id = ?1";
+                let key = rotation.key.as_ref().map(Thumbprint::as_str);
+                run(t, doing, sql, params![device.0, rotation.now, key])?;
             }
             Ok(answer)
         }
