@@ -396,6 +396,7 @@ async fn whoever_asks_when_nothing_is_new_gets_a_few_bytes() {
            accept-encoding: zstd\r\nuser-agent: vereda-device/0.1.0\r\n\r\n"
             .len();
     let got: usize = idle.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    println!("idle: {sent} + {got}");
     assert!(sent + got < 600, "{sent} + {got}");
     for other in [
         format!("seq=0&cursor={}&model={model}", status.cursor),

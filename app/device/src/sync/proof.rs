@@ -103,3 +103,26 @@ impl DeviceKey {
 fn unusable(why: &str) -> DeviceError {
     DeviceError::Internal(format!("the device's own key: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Device;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_has_one_key_and_one_from_before_gets_one() {
+        let (_device, session) = Device::ready().await;
+        let kept = |session: &crate::session::Session| {
+            session.store.read(|db| meta::get(db, &meta::DEVICE_KEY)).unwrap()
+        };
+        let first = kept(&session).unwrap();
+        let clock = session.clock.clone();
+        assert_eq!(*DeviceKey::of(&session.store, clock.clone()).unwrap().kept, first);
+        session.store.write(|db| meta::clear(db, &meta::DEVICE_KEY)).unwrap();
+        let second = DeviceKey::of(&session.store, clock.clone()).unwrap();
+        assert_eq!(kept(&session).as_ref(), Some(&*second.kept));
+        assert_ne!(*second.kept, first);
+        session.store.write(|db| meta::set(db, &meta::DEVICE_KEY, &"00".to_owned())).unwrap();
+        assert!(matches!(DeviceKey::of(&session.store, clock), Err(DeviceError::StoreDamaged(_))));
+    }
+}
