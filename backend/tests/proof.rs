@@ -7,9 +7,11 @@ mod common;
 use common::*;
 use reqwest::{Method, Response};
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use uuid::Uuid;
 use vereda_domain::DeviceId;
-use vereda_domain::api::{DeviceInfo, PROOF, PROOF_NONCE, ProblemCode, Session, TokenType};
+use vereda_domain::api::{Device as Known, DeviceInfo, PROOF, PROOF_NONCE, ProblemCode, Session, TokenType};
 use vereda_prover::Prover;
 
 const HEAD: &str = "/api/sync/head";
@@ -216,4 +218,35 @@ async fn a_ticket_says_whether_anything_is_new_and_nothing_else() {
     let path = format!("/api/devices/{}/revoke", device.id);
     assert!(admin.request(Method::POST, &path).send().await.unwrap().status().is_success());
     refused(ask("/api/sync/status", &ticket).await, 401, ProblemCode::DeviceRevoked).await;
+}
+
+/// A device with nothing to say shows its ticket and nothing else for a day: that it is there is known all the same.
+#[tokio::test]
+async fn a_device_that_only_asks_is_heard_of_and_asks_whole_once_a_day() {
+    let later = Arc::new(AtomicI64::new(0));
+    let server = Server::start().await;
+    let device = server.device("officer").await;
+    let ticket = device.session.ticket.clone().unwrap();
+    let ask = async || {
+        let request = server.http.get(server.url("/api/sync/status"));
+        request.header("authorization", format!("Ticket {ticket}")).send().await.unwrap()
+    };
+    let seen = async || {
+        let admin = server.caller("admin").await;
+        let devices: Vec<Known> = admin.get("/api/devices").await.json().await.unwrap();
+        devices.into_iter().find(|found| found.id == device.id).unwrap().seen_at
+    };
+    let enrolled = seen().await;
+    // The server's tasks run on this thread.
+    let clock = later.clone();
+    let now = move || enrolled + clock.load(Ordering::SeqCst);
+    vereda_server::clock::simulated::set(Arc::new(now));
+    later.store(minutes(2), Ordering::SeqCst);
+    assert_eq!(ask().await.status(), 200);
+    assert_eq!(seen().await, enrolled, "not noted each time");
+    later.store(minutes(23 * 60), Ordering::SeqCst);
+    assert_eq!(ask().await.status(), 200);
+    assert_eq!(seen().await, enrolled + minutes(23 * 60));
+    later.store(minutes(25 * 60), Ordering::SeqCst);
+    refused(ask().await, 401, ProblemCode::Unauthenticated).await;
 }

@@ -478,6 +478,10 @@ async fn sessions(store: &Arc<dyn Store>, world: &World) {
     let row = store.device(next).await.unwrap().unwrap();
     assert_eq!((row.follows, row.revoked_at), (Some(lost), Some(5000)));
     assert!(matches!(rotate(73, 74, 9001).await, Rotated::Unknown), "nor does it last any longer");
+    for (at, seen) in [(5010, 5010), (5009, 5010)] {
+        store.device_heard(next, at).await.unwrap();
+        assert_eq!(store.device(next).await.unwrap().unwrap().seen_at, seen, "the last time");
+    }
     // What a fork left behind and who was revoked are not waited for.
     let heard = store.devices_heard(vec![Millis::MAX, Millis::MIN]).await.unwrap();
     let all = store.devices(None).await.unwrap();

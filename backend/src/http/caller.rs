@@ -7,6 +7,7 @@ use super::problem::{ApiError, ApiResult};
 use super::proof;
 use super::route::{Access, Reach, Rules};
 use super::web;
+use crate::clock::now_ms;
 use crate::rates::RouteClass;
 use crate::store::{HistoryScope, UserRow};
 use axum::extract::{FromRequestParts, Request, State};
@@ -16,7 +17,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
 use vereda_domain::api::{ProblemCode, Role, Scope, TICKET, Thumbprint, TokenType};
-use vereda_domain::{BranchId, DeviceId, UserId};
+use vereda_domain::{BranchId, DeviceId, Millis, UserId};
+
+/// How exactly it is known when a device was last heard of that has nothing to say: each time would be a write.
+const HEARD_MS: Millis = 5 * 60 * 1000;
 
 /// Somebody whose token was checked and who may call this route.
 #[derive(Debug, Clone)]
@@ -307,6 +311,10 @@ async fn by_ticket(app: &Shared, ticket: &str) -> ApiResult<Caller> {
     }
     if device.revoked_at.is_some() {
         return Err(device_revoked());
+    }
+    let now = now_ms();
+    if now.saturating_sub(device.seen_at) > HEARD_MS {
+        app.store.device_heard(device.id, now).await?;
     }
     Ok(caller(user, Some(device.id), None, Vec::new()))
 }

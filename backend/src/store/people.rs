@@ -256,6 +256,8 @@ pub trait PeopleStore: Send + Sync {
     async fn devices_heard(&self, since: Vec<Millis>) -> Result<Vec<u64>>;
     /// One device.
     async fn device(&self, id: DeviceId) -> Result<Option<Device>>;
+    /// Notes that a device was heard of at this time.
+    async fn device_heard(&self, id: DeviceId, at: Millis) -> Result<()>;
     /// Revokes a device. The first time stays.
     async fn revoke_device(&self, id: DeviceId, note: Note) -> Result<Changed>;
     /// Adds a secret of a service that has fewer than it may.

@@ -153,6 +153,13 @@ impl PeopleStore for PostgresStore {
         row.as_ref().map(device_of).transpose()
     }
 
+    async fn device_heard(&self, id: DeviceId, at: Millis) -> Result<()> {
+        let doing = "note that a device was heard of";
+        let sql = "UPDATE devices SET seen_ms = greatest(seen_ms, $2) WHERE id = $1";
+        write!(self, doing, |t| run(t, doing, sql, &[&id.0, &at]).await?);
+        Ok(())
+    }
+
     async fn revoke_device(&self, id: DeviceId, note: Note) -> Result<Changed> {
         let doing = "revoke a device";
         let sql = "UPDATE devices SET revoked_ms = $2 WHERE id = $1 AND revoked_ms IS NULL";

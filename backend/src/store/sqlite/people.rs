@@ -160,6 +160,12 @@ impl PeopleStore for SqliteStore {
         .await
     }
 
+    async fn device_heard(&self, id: DeviceId, at: Millis) -> Result<()> {
+        let doing = "note that a device was heard of";
+        let sql = "UPDATE devices SET seen_ms = max(seen_ms, ?2) WHERE id = ?1";
+        self.write(doing, move |t| run(t, doing, sql, params![id.0, at]).map(|_| ())).await
+    }
+
     async fn revoke_device(&self, id: DeviceId, note: Note) -> Result<Changed> {
         let doing = "revoke a device";
         self.write(doing, move |t| {
