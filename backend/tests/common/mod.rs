@@ -172,9 +172,12 @@ impl Server {
 
     pub async fn sign_in(&self, username: &str, password: &str, device: Option<DeviceId>) -> Response {
         let device = device.map(|id| DeviceInfo { id, name: "prueba".into(), platform: "linux".into() });
+        let (url, is_device) = (self.url("/api/auth/sign-in"), device.is_some());
         let body = SignIn { username: username.into(), password: password.into(), device };
-        let url = self.url("/api/auth/sign-in");
-        let request = self.http.post(&url).header(PROOF, self.prover.proof("POST", &url, None).unwrap());
+        let mut request = self.http.post(&url);
+        if is_device {
+            request = request.header(PROOF, self.prover.proof("POST", &url, None).unwrap());
+        }
         request.json(&body).send().await.unwrap()
     }
 
