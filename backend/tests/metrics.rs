@@ -37,6 +37,7 @@ fn rendered() -> BTreeSet<String> {
     metrics.event(None);
     metrics.sign_in_failure("wrong_credentials");
     metrics.refresh_reuse();
+    metrics.proof_refused("stale");
     metrics.spans_sent(true);
     metrics.devices("hour", 1);
     let text = metrics.render();
