@@ -41,4 +41,16 @@ impl App {
         let session = self.session()?;
         session.read(|db| Ok((chain::counts(db)?.0, chain::head(db)?.seq))).await
     }
+
+    /// How many records, of clients and of assessments, are in the open store.
+    ///
+    /// # Errors
+    /// When it is locked or cannot be read.
+    pub async fn records(&self) -> Result<u64, DeviceError> {
+        let session = self.session()?;
+        let count = |db: &rusqlite::Connection| {
+            Ok(db.query_row("SELECT count(*) FROM records", [], |row| row.get::<_, i64>(0))?)
+        };
+        Ok(session.read(count).await?.unsigned_abs())
+    }
 }

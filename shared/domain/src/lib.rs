@@ -24,6 +24,7 @@ pub mod hlc;
 pub mod ids;
 pub mod read;
 pub mod record;
+pub mod register;
 #[cfg(feature = "schema")]
 pub mod schema;
 

@@ -2,70 +2,17 @@
 //!
 //! A record is a join-semilattice (a state-based CRDT): applying an event and joining two replicas
 //! are commutative, associative and idempotent, so order, partition and repetition do not matter.
-//! Nothing is ever overwritten: a register keeps every write, and says which one holds now.
+//! Nothing is overwritten unseen: a field's [`Register`] says which value holds now and which ones lost.
 
 use crate::attachment::{Attachment, FileInfo};
 use crate::client::{ClientField, ClientFields, Consent};
 use crate::event::{Assessment, Event, EventBody, Hash, OverrideReason};
 use crate::hlc::Hlc;
+use crate::register::{Register, Write};
 use crate::{AssessmentId, BranchId, ClientId, Decision, Millis, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use vereda_scoring::bundle::Group;
-
-/// One value written to a field.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Write {
-    /// The value.
-    pub value: String,
-    /// Who wrote it.
-    pub actor: UserId,
-    /// When, by the writer's clock.
-    pub at: Millis,
-    /// The writes it replaced.
-    pub replaces: BTreeSet<Hlc>,
-}
-
-/// A field with its history. The value that holds is, among the writes that no other write replaced,
-/// the last in causal order; the others among them are conflicts. So a clock that is days ahead wins
-/// only until somebody edits the field in knowledge of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Register {
-    /// Every write, by time.
-    pub writes: BTreeMap<Hlc, Write>,
-}
-
-impl Register {
-    /// The writes that no other write replaced, oldest first; the last of them holds.
-    pub fn heads(&self) -> Vec<(Hlc, &Write)> {
-        heads(self.writes.iter(), |write| &write.replaces)
-    }
-
-    /// The value that holds.
-    pub fn value(&self) -> Option<&str> {
-        self.heads().last().map(|(_, write)| write.value.as_str())
-    }
-
-    /// Values that lost against a concurrent write and that nobody has settled yet.
-    pub fn conflicts(&self) -> Vec<(Hlc, &Write)> {
-        let mut heads = self.heads();
-        let winner = heads.pop();
-        heads.retain(|(_, write)| winner.is_none_or(|(_, winner)| winner.value != write.value));
-        heads
-    }
-
-    fn insert(&mut self, hlc: Hlc, write: Write) {
-        keep_larger(&mut self.writes, hlc, write);
-    }
-
-    fn join(&mut self, other: &Register) {
-        for (hlc, write) in &other.writes {
-            self.insert(*hlc, write.clone());
-        }
-    }
-}
 
 /// Two things with one timestamp come only from a broken device: keep the same one everywhere.
 fn keep_larger<T: Ord>(all: &mut BTreeMap<Hlc, T>, hlc: Hlc, one: T) {
@@ -76,23 +23,6 @@ fn keep_larger<T: Ord>(all: &mut BTreeMap<Hlc, T>, hlc: Hlc, one: T) {
             all.insert(hlc, one);
         }
     }
-}
-
-/// Of things that replace each other, oldest first: those that no other replaced.
-fn heads<'a, T>(
-    all: impl Iterator<Item = (&'a Hlc, &'a T)> + Clone,
-    replaces: impl Fn(&'a T) -> &'a BTreeSet<Hlc>,
-) -> Vec<(Hlc, &'a T)> {
-    // What names itself is taken as if it did not: it would vanish without a successor.
-    let replaced: BTreeSet<&Hlc> =
-        all.clone().flat_map(|(own, one)| replaces(one).iter().filter(move |other| *other != own)).collect();
-    let heads: Vec<_> =
-        all.clone().filter(|(hlc, _)| !replaced.contains(hlc)).map(|(hlc, one)| (*hlc, one)).collect();
-    if heads.is_empty() {
-        // Only things forged to replace each other leave no head; the last one holds then.
-        return all.last().map(|(hlc, one)| (*hlc, one)).into_iter().collect();
-    }
-    heads
 }
 
 /// One client.
@@ -273,10 +203,26 @@ impl AssessmentRecord {
         heads
     }
 
+    /// The decisions of one rank that no other of it replaced, oldest first.
     fn decision_heads(&self, rank: Rank) -> Vec<(Hlc, &DecisionRecord)> {
-        heads(self.decisions.iter().filter(|(_, decision)| decision.rank == rank), |decision| {
-            &decision.replaces
-        })
+        let peers: Vec<_> = self
+            .decisions
+            .iter()
+            .filter(|(_, decision)| decision.rank == rank)
+            .map(|(hlc, decision)| (*hlc, decision))
+            .collect();
+        // What names itself is taken as if it did not: it would vanish without a successor.
+        let others = |(own, decision): &(Hlc, &'_ DecisionRecord)| {
+            let own = *own;
+            decision.replaces.iter().copied().filter(move |other| *other != own).collect::<Vec<_>>()
+        };
+        let replaced: BTreeSet<Hlc> = peers.iter().flat_map(others).collect();
+        let heads: Vec<_> = peers.iter().filter(|(hlc, _)| !replaced.contains(hlc)).copied().collect();
+        if heads.is_empty() {
+            // Only decisions forged to replace each other leave no head; the last one holds then.
+            return peers.last().copied().into_iter().collect();
+        }
+        heads
     }
 }
 
@@ -311,9 +257,9 @@ impl Record {
         match self {
             Record::Client(mut client) => {
                 for register in client.fields.values_mut() {
-                    register.writes.retain(|hlc, _| !gone.contains(hlc));
+                    register.forget(|hlc| gone.contains(hlc));
                 }
-                client.fields.retain(|_, register| !register.writes.is_empty());
+                client.fields.retain(|_, register| !register.is_empty());
                 client.consents.retain(|hlc, _| !gone.contains(hlc));
                 client.attachments.retain(|hlc, _| !gone.contains(hlc));
                 (!gone.contains(&client.since)).then_some(Record::Client(client))
@@ -395,13 +341,9 @@ pub fn fold(record: Option<Record>, event: &Event, rank: Rank) -> Result<Record,
                 }
                 EventBody::ClientEdited { client: id, edits } if *id == client.id => {
                     for (field, edit) in edits {
-                        let write = Write {
-                            value: edit.value.clone(),
-                            actor: event.actor,
-                            at: event.at,
-                            replaces: edit.replaces.iter().copied().collect(),
-                        };
-                        client.fields.entry(*field).or_default().insert(event.hlc, write);
+                        let write = Write::new(edit.value.clone(), event.actor, event.at);
+                        let register = client.fields.entry(*field).or_default();
+                        register.write(event.hlc, write, edit.replaces.iter().copied());
                     }
                 }
                 EventBody::Attached { client: id, attachment } if *id == client.id => {
@@ -446,11 +388,10 @@ fn captured(event: &Event) -> Result<ClientRecord, FoldError> {
     let EventBody::ClientCaptured { client, fields, consent } = &event.body else {
         return Err(FoldError::Mismatch);
     };
-    let write = |value: &String| Write {
-        value: value.clone(),
-        actor: event.actor,
-        at: event.at,
-        replaces: BTreeSet::new(),
+    let register = |value: &String| {
+        let mut register = Register::default();
+        register.write(event.hlc, Write::new(value.clone(), event.actor, event.at), []);
+        register
     };
     Ok(ClientRecord {
         id: *client,
@@ -458,10 +399,7 @@ fn captured(event: &Event) -> Result<ClientRecord, FoldError> {
         officer: event.actor,
         since: event.hlc,
         captured_at: event.at,
-        fields: fields
-            .iter()
-            .map(|(field, value)| (*field, Register { writes: [(event.hlc, write(value))].into() }))
-            .collect(),
+        fields: fields.iter().map(|(field, value)| (*field, register(value))).collect(),
         consents: [(event.hlc, consent.clone())].into(),
         attachments: BTreeMap::new(),
     })

@@ -4,7 +4,7 @@ use crate::api::{RowError, RowResult};
 use crate::event::Hash;
 use crate::hlc::Hlc;
 use crate::ids::{AssessmentId, BranchId, ClientId, DeviceId, DraftId, SecretId, UserId};
-use crate::record::{Register, Write};
+use crate::register::{Kept, Mark, Register, Write};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{
     AdditionalProperties, AllOfBuilder, KnownFormat, OneOfBuilder, SchemaFormat, SchemaType, Type,
@@ -144,8 +144,8 @@ impl PartialSchema for Register {
             object.property_names = Some(Box::new(hlc));
         }
         object.additional_properties =
-            Some(Box::new(AdditionalProperties::RefOr(Ref::from_schema_name("Write").into())));
-        object.description = Some("Every write to a field, by time.".into());
+            Some(Box::new(AdditionalProperties::RefOr(Ref::from_schema_name("Kept").into())));
+        object.description = Some("What is kept of the writes to a field, by time.".into());
         object.into()
     }
 }
@@ -156,7 +156,10 @@ impl ToSchema for Register {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push(("Write".into(), Write::schema()));
+        for (name, schema) in [("Kept", Kept::schema()), ("Write", Write::schema()), ("Mark", Mark::schema())]
+        {
+            schemas.push((name.into(), schema));
+        }
         Write::schemas(schemas);
     }
 }

@@ -139,6 +139,8 @@ struct Measured {
     part: part::Spent,
     pulled: Duration,
     again: Duration,
+    /// What the second device then had: assessments that were made since are records, too.
+    records: u64,
     idle: Vec<Duration>,
     save: Vec<Duration>,
     search: Vec<Duration>,
@@ -159,6 +161,7 @@ async fn measured(
     let second = Device::enrolled(&server.url(), "ana").await?;
     second.synced().await?;
     let again = begun.elapsed();
+    let records = second.app.records().await?;
     let mut applicants = Applicants::new(100 + seed)?;
     let clients = second.clients(ELSEWHERE).await?;
     let bodies = clients.iter().map(|client| applicants.assessed(*client)).collect::<Result<_, _>>()?;
@@ -175,7 +178,7 @@ async fn measured(
     let save = device.times(2000, async |n| device.save(draft, n).await).await?;
     device.discard(draft).await?;
     let search = device.times(1000, async |n| device.search(n).await).await?;
-    let measured = Measured { pushed, part, pulled, again, idle, save, search };
+    let measured = Measured { pushed, part, pulled, again, records, idle, save, search };
     measured.print(table, &device.size().await?);
     Ok(measured)
 }
@@ -203,7 +206,8 @@ impl Measured {
             table.row(&format!("{what}, {size}"), &format!("{:.2} s", took.as_secs_f64()), "");
         };
         seconds(&format!("pull of {ELSEWHERE} assessments made on another device"), self.pulled);
-        seconds("enrolment and first pull of a second device", self.again);
+        let again = format!("enrolment and first pull of a second device, {} records", self.records);
+        seconds(&again, self.again);
         let row = |what: &str, times: &[Duration], goal: &str| {
             let measured =
                 format!("p50 {:.2} ms, p99 {:.2} ms", percentile(times, 50), percentile(times, 99));
@@ -214,13 +218,17 @@ impl Measured {
         row("search", &self.search, "50 ms at p99");
     }
 
-    fn ratios(&self, larger: &Measured) -> [(&'static str, f64); 9] {
+    fn ratios(&self, larger: &Measured) -> [(&'static str, f64); 10] {
         let of = |a: &[Duration], b: &[Duration], percent| percentile(b, percent) / percentile(a, percent);
         let once = |a: Duration, b: Duration| b.as_secs_f64() / a.as_secs_f64();
         [
             ("push", once(self.pushed, larger.pushed)),
             ("pull", once(self.pulled, larger.pulled)),
             ("first pull of a second device", once(self.again, larger.again)),
+            (
+                "first pull of a second device, a record",
+                once(self.again, larger.again) * self.records as f64 / larger.records as f64,
+            ),
             ("idle sync at p50", of(&self.idle, &larger.idle, 50)),
             ("idle sync at p99", of(&self.idle, &larger.idle, 99)),
             ("saving a field at p50", of(&self.save, &larger.save, 50)),

@@ -50,6 +50,7 @@ pub async fn fill(folder: &Path, clients: u32, crowd_size: u32) -> Result<(), Fa
             user,
             device: Some(DeviceInfo { id, name: "bench".into(), platform: "linux".into() }),
             follows: None,
+            key: None,
             token: Tokens::refresh_hash(token),
             now: now_ms(),
             expires: now_ms() + 30 * DAY,

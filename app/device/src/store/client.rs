@@ -12,7 +12,8 @@ use vereda_domain::gateway::{
     AttachmentView, ClientView, Conflict, CreateClientRequest, EditClientRequest, TimelineItem, TimelineKind,
 };
 use vereda_domain::hlc::Hlc;
-use vereda_domain::record::{AssessmentRecord, ClientRecord, Register};
+use vereda_domain::record::{AssessmentRecord, ClientRecord};
+use vereda_domain::register::Register;
 use vereda_domain::{ClientId, Millis};
 
 /// Whether this user may edit and assess a client.
@@ -160,9 +161,9 @@ fn client_timeline(client: &ClientRecord, people: &People) -> Vec<Placed> {
     let captured = |actor| TimelineItem { at: client.captured_at, actor, what: TimelineKind::Captured };
     items.push(((client.since, 0), captured(people.of(client.officer))));
     for (field, register) in &client.fields {
-        for (hlc, write) in register.writes.iter().filter(|(hlc, _)| **hlc != client.since) {
+        for (hlc, write) in register.whole().filter(|(hlc, _)| *hlc != client.since) {
             let what = TimelineKind::Edited { field: *field, value: write.value.clone() };
-            items.push(((*hlc, 1), TimelineItem { at: write.at, actor: people.of(write.actor), what }));
+            items.push(((hlc, 1), TimelineItem { at: write.at, actor: people.of(write.actor), what }));
         }
     }
     for (hlc, attached) in &client.attachments {

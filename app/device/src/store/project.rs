@@ -5,7 +5,8 @@ use crate::error::Result;
 use rusqlite::{Connection, OptionalExtension};
 use vereda_domain::client::{ClientField, compact, fold_name, phone_key};
 use vereda_domain::event::{Event, Stub};
-use vereda_domain::record::{AssessmentRecord, ClientRecord, Record, RecordKey, Register, Rescore};
+use vereda_domain::record::{AssessmentRecord, ClientRecord, Record, RecordKey, Rescore};
+use vereda_domain::register::Register;
 use vereda_domain::{AssessmentId, ClientId};
 
 /// Rises when projections are made in another way; the store then makes them again when it opens.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use vereda_domain::api::Change;
 use vereda_domain::hlc::{Clock, Hlc};
 use vereda_domain::record::{Record, RecordKey, join};
+use vereda_domain::register::Register;
 use vereda_domain::{ClientId, Millis};
 
 /// A page whose changes are read one by one: one of a shape that this version does not know must not
@@ -176,7 +177,7 @@ fn observe(clock: &mut Clock, record: &Record, now: Millis) {
     match record {
         Record::Client(client) => {
             see(&client.since);
-            client.fields.values().flat_map(|register| register.writes.keys()).for_each(&mut see);
+            client.fields.values().flat_map(Register::times).for_each(&mut see);
             client.consents.keys().for_each(&mut see);
             client.attachments.keys().for_each(&mut see);
         }

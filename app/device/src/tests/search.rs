@@ -5,13 +5,16 @@ use crate::store::{Store, portfolio, project};
 use std::time::Instant;
 use vereda_domain::client::fold_name;
 use vereda_domain::hlc::Hlc;
-use vereda_domain::record::{ClientRecord, Record, Register, Write};
+use vereda_domain::record::{ClientRecord, Record};
+use vereda_domain::register::{Register, Write};
 
 fn record(n: u128, name: &str, document: &str, phone: &str, place: &str) -> Record {
     let hlc = Hlc { wall: START, counter: 0, node: DeviceId(Uuid::from_u128(1)) };
     let actor = UserId(Uuid::from_u128(1));
-    let register = |value: String| Register {
-        writes: [(hlc, Write { value, actor, at: START, replaces: Default::default() })].into(),
+    let register = |value: String| {
+        let mut register = Register::default();
+        register.write(hlc, Write::new(value, actor, START), []);
+        register
     };
     Record::Client(ClientRecord {
         id: vereda_domain::ClientId(Uuid::from_u128(n)),

@@ -5,7 +5,8 @@ use crate::store::{FILE, MIGRATIONS, OpenMode, Store, chain, drafts, meta, proje
 use vereda_domain::api::{Change, EventOutcome, EventResult, Pulled, Receipt};
 use vereda_domain::event::{ChainHead, Event, Hash, Header, chain_hash};
 use vereda_domain::hlc::Hlc;
-use vereda_domain::record::{Record, RecordKey, Write};
+use vereda_domain::record::{Record, RecordKey};
+use vereda_domain::register::Write;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn projections_made_again_are_the_same() {
@@ -194,14 +195,10 @@ async fn what_is_pulled_joins_what_waits_and_conflicts_are_shown_and_settled() {
     else {
         panic!("no client");
     };
-    let other = Write {
-        value: "301 999 0000".into(),
-        actor: UserId(Uuid::from_u128(2)),
-        at: START,
-        replaces: theirs.heads(ClientField::Phone).into_iter().collect(),
-    };
+    let other = Write::new("301 999 0000".into(), UserId(Uuid::from_u128(2)), START);
+    let replaces = theirs.heads(ClientField::Phone);
     let hlc = Hlc { wall: START + 60_000, counter: 0, node: DeviceId(Uuid::from_u128(5)) };
-    theirs.fields.get_mut(&ClientField::Phone).unwrap().writes.insert(hlc, other);
+    theirs.fields.get_mut(&ClientField::Phone).unwrap().write(hlc, other, replaces);
 
     let mine = EditClientRequest { client, fields: [(ClientField::Phone, "302 111 2222".into())].into() };
     app.edit_client(mine).await.unwrap();

@@ -13,9 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{Assessment, Edit, Event, EventBody, Hash, Sealed};
 use vereda_domain::hlc::Hlc;
-use vereda_domain::record::{
-    AssessmentRecord, FoldError, Rank, Record, RecordKey, Register, Rescore, fold, join,
-};
+use vereda_domain::record::{AssessmentRecord, FoldError, Rank, Record, RecordKey, Rescore, fold, join};
+use vereda_domain::register::Register;
 use vereda_domain::{BranchId, Millis};
 use vereda_scoring::Value;
 use vereda_scoring::bundle::Group;
@@ -111,11 +110,13 @@ proptest! {
                 let expected = unseen(&world.seen[&(client(n), *field)], |_| true);
                 let heads = register.heads();
                 prop_assert_eq!(heads.iter().map(|(hlc, _)| *hlc).collect::<BTreeSet<_>>(), expected.clone());
-                let winner = register.writes[expected.last().unwrap()].value.as_str();
+                let whole: BTreeMap<Hlc, &str> =
+                    register.whole().map(|(hlc, write)| (hlc, write.value.as_str())).collect();
+                let winner = whole[expected.last().unwrap()];
                 prop_assert_eq!(register.value(), Some(winner));
                 prop_assert_eq!(record.value(*field), winner);
                 let lost: BTreeSet<Hlc> =
-                    expected.into_iter().filter(|hlc| register.writes[hlc].value != winner).collect();
+                    expected.into_iter().filter(|hlc| whole[hlc] != winner).collect();
                 let conflicts = register.conflicts().into_iter().map(|(hlc, _)| hlc).collect::<BTreeSet<_>>();
                 prop_assert_eq!(conflicts, lost);
             }
@@ -219,9 +220,16 @@ proptest! {
         };
         let (one, other) = (build(&forged.0), build(&forged.1));
         prop_assert_eq!(&one.records, &other.records);
+        let (first, second) = forged.1.split_at(forged.1.len() / 2);
+        let (mut first, mut second) = (build(first), build(second));
+        let before = first.clone();
+        first.join(&second);
+        second.join(&before);
+        prop_assert_eq!(&first.records, &one.records);
+        prop_assert_eq!(&second.records, &one.records);
         let register: &Register = &one.client(0).unwrap().fields[&ClientField::Phone];
         prop_assert!(register.value().is_some());
-        prop_assert!(register.conflicts().len() < register.writes.len());
+        prop_assert!(register.conflicts().len() < register.whole().count());
     }
 }
 

@@ -176,6 +176,8 @@ pub struct World {
     /// By field of a client and by assessment: every write with the writes its writer had seen.
     pub seen: BTreeMap<(ClientId, ClientField), BTreeMap<Hlc, BTreeSet<Hlc>>>,
     pub seen_decisions: BTreeMap<AssessmentId, BTreeMap<Hlc, BTreeSet<Hlc>>>,
+    /// What each device had seen of each field, as the onlooker notes it: records forget.
+    known: Vec<BTreeMap<(ClientId, ClientField), BTreeSet<Hlc>>>,
 }
 
 impl World {
@@ -187,6 +189,7 @@ impl World {
             events: Vec::new(),
             seen: BTreeMap::new(),
             seen_decisions: BTreeMap::new(),
+            known: vec![BTreeMap::new(); DEVICES],
         };
         steps.iter().for_each(|step| world.step(step));
         world
@@ -203,7 +206,7 @@ impl World {
                 let consent = Consent { at: self.now, text_version: format!("c{value}") };
                 let hlc = self.write(*on, EventBody::ClientCaptured { client: client(*n), fields, consent });
                 for field in ClientField::ALL {
-                    self.seen.entry((client(*n), field)).or_default().insert(hlc, BTreeSet::new());
+                    self.note(*on, *n, field, hlc, |known| known.node == hlc.node);
                 }
             }
             Step::Edit { on, client: n, fields } => self.edit(*on, *n, fields),
@@ -230,18 +233,26 @@ impl World {
     pub fn edit(&mut self, on: usize, n: usize, fields: &BTreeMap<u8, u8>) {
         let record = self.replicas[on].client(n).cloned();
         let mut edits = BTreeMap::new();
-        let mut known = Vec::new();
         for (field, value) in fields {
             let field = ClientField::ALL[usize::from(*field)];
             let replaces = record.as_ref().map(|record| record.heads(field)).unwrap_or_default();
             edits.insert(field, Edit { value: format!("v{value}"), replaces });
-            let register = record.as_ref().and_then(|record| record.fields.get(&field));
-            known.push((field, register.map(|r| r.writes.keys().copied().collect()).unwrap_or_default()));
         }
+        let fields: Vec<ClientField> = edits.keys().copied().collect();
         let hlc = self.write(on, EventBody::ClientEdited { client: client(n), edits });
-        for (field, known) in known {
-            self.seen.entry((client(n), field)).or_default().insert(hlc, known);
+        for field in fields {
+            // Of what waits for its client nothing shows.
+            self.note(on, n, field, hlc, |known| record.is_some() || known.node == hlc.node);
         }
+    }
+
+    /// A write, and what it was made in knowledge of: whoever captures somebody once more knows what
+    /// they wrote themselves, and looked at nothing else.
+    fn note(&mut self, on: usize, n: usize, field: ClientField, hlc: Hlc, looked_at: impl Fn(&Hlc) -> bool) {
+        let known = self.known[on].entry((client(n), field)).or_default();
+        let before = known.iter().filter(|known| looked_at(known)).copied().collect();
+        known.insert(hlc);
+        self.seen.entry((client(n), field)).or_default().insert(hlc, before);
     }
 
     pub fn decide(&mut self, on: usize, record: &AssessmentRecord, decision: u8) -> Hlc {
@@ -281,6 +292,9 @@ impl World {
     pub fn sync(&mut self, from: usize, to: usize) {
         let theirs = self.replicas[from].clone();
         self.replicas[to].join(&theirs);
+        for (field, theirs) in self.known[from].clone() {
+            self.known[to].entry(field).or_default().extend(theirs);
+        }
         let last = self.clocks[from].last();
         self.clocks[to].observe(last, self.now + SKEW[to]);
     }
