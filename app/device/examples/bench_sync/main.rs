@@ -2,7 +2,7 @@
 //! holds what it prints. A real server process, this process as the device, the loopback.
 //!
 //! Arguments: the server's program, a working folder, how many clients, how many events in the end; then,
-//! for one part alone, `pull` or `push`. A folder that was filled before is used again. With
+//! for one part alone, `pull`, `push` or `search`. A folder that was filled before is used again. With
 //! `BENCH_SYNC_PERF` naming a folder, `perf` puts the profiles of both processes there.
 
 mod chain;
@@ -31,6 +31,8 @@ const CROWD: u32 = 2000;
 const OFFLINE: usize = 10_000;
 /// Assessments made on an officer's other device.
 const ELSEWHERE: u32 = 5000;
+/// Searches that are timed.
+const SEARCHES: u64 = 1000;
 /// Of so many events one is an assessment while a store grows; the others are edits.
 const ASSESSED: usize = 10;
 
@@ -94,6 +96,21 @@ async fn main() -> Result<(), Failure> {
                 let (_, part) = offline(&mut ana, &mut server, seed).await?;
                 table.row(&format!("{OFFLINE} offline assessments pushed"), &part.to_string(), "2 s");
                 ana.synced().await?;
+            }
+            return server.stop().await;
+        }
+        Some("search") => {
+            for name in ["search", "search-later"] {
+                let part = Part::begin(name, &server)?;
+                let search = ana.times(SEARCHES, async |n| ana.search(n).await).await?;
+                let spent = part.end()?;
+                let (p50, p99) = (percentile(&search, 50), percentile(&search, 99));
+                table.row(
+                    &format!("search, {}", ana.size().await?),
+                    &format!("p50 {p50:.2} ms, p99 {p99:.2} ms, {spent}"),
+                    "",
+                );
+                grow(&ana, events, &table).await?;
             }
             return server.stop().await;
         }
@@ -177,7 +194,7 @@ async fn measured(
     let draft = device.draft(client).await?;
     let save = device.times(2000, async |n| device.save(draft, n).await).await?;
     device.discard(draft).await?;
-    let search = device.times(1000, async |n| device.search(n).await).await?;
+    let search = device.times(SEARCHES, async |n| device.search(n).await).await?;
     let measured = Measured { pushed, part, pulled, again, records, idle, save, search };
     measured.print(table, &device.size().await?);
     Ok(measured)

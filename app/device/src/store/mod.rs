@@ -23,6 +23,7 @@ mod turns;
 
 use crate::error::{DeviceError, Result};
 use crate::vault::StoreKey;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 /// What is kept of the file in memory by each connection, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
@@ -227,6 +229,8 @@ pub(crate) fn connect_as(path: &Path, key: &StoreKey, mode: OpenMode, hmac: Page
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Else a statement with `LIMIT ?` is compiled again for each value: a fifth of a search.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

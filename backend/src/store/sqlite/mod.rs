@@ -16,6 +16,7 @@ mod sync;
 
 use super::{Result, Saturation, Store};
 use crate::error::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::panic::AssertUnwindSafe;
@@ -375,6 +376,10 @@ fn prepare(connection: &mut Connection) -> Result<()> {
 /// How much a connection keeps in memory.
 fn keep(connection: &Connection, kib: i64) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else a statement with `LIMIT ?` is compiled again for each value.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|e| database("prepare a connection", e))?;
     connection.pragma_update(None, "cache_size", -kib).map_err(|e| database("prepare a connection", e))
 }
 
