@@ -235,6 +235,28 @@ pub(crate) fn index(db: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// Into how many pieces the full-text index may fall before they are made one: each search looks through
+/// all of them, and through what edits left of earlier words in each.
+const PIECES: u32 = 8;
+/// How many pages of the index a step of [`merge`] writes: some milliseconds, for which a save may wait.
+const STEP_PAGES: i64 = 250;
+
+/// Whether the full-text index lies in too many pieces.
+pub(crate) fn in_pieces(db: &Connection) -> Result<bool> {
+    let sql = "SELECT count(DISTINCT segid) FROM clients_words_idx";
+    Ok(db.prepare_cached(sql)?.query_row([], |row| row.get::<_, u32>(0))? > PIECES)
+}
+
+/// Goes on making the full-text index one piece; false when it is. (<https://sqlite.org/fts5.html#the_merge_command>:
+/// the first step asks for one piece, and who changes fewer than two rows had nothing left to do.)
+pub(crate) fn merge(db: &Connection, first: bool) -> Result<bool> {
+    let pages = if first { -STEP_PAGES } else { STEP_PAGES };
+    let before = db.total_changes();
+    db.prepare_cached("INSERT INTO clients_words (clients_words, rank) VALUES ('merge', ?1)")?
+        .execute([pages])?;
+    Ok(db.total_changes() - before >= 2)
+}
+
 /// What the projections hold: every row of each as text, in an order that does not depend on how
 /// they were made.
 pub(crate) fn contents(db: &Connection) -> Result<Vec<String>> {

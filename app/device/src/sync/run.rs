@@ -82,7 +82,23 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
         Ok(()) => {}
     }
     files::send(session, &server).await?;
+    if let Err(error) = tidy(session).await {
+        // On a full disk, for one: everything is found as well, and slower.
+        tracing::warn!(%error, "the full-text index cannot be made one piece");
+    }
     received
+}
+
+/// Makes what searches go through one piece, in steps between which others write.
+async fn tidy(session: &Arc<Session>) -> Result<()> {
+    if !session.read(project::in_pieces).await? {
+        return Ok(());
+    }
+    let mut first = true;
+    while session.blocking(move |session| session.store.write(|db| project::merge(db, first))).await? {
+        first = false;
+    }
+    Ok(())
 }
 
 async fn receive(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {

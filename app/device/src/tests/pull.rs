@@ -189,3 +189,34 @@ async fn the_words_of_a_page_are_written_together_and_are_the_last_that_it_says(
         assert_eq!(device.app.portfolio(request).await.unwrap().total, found, "{query}");
     }
 }
+
+/// Edits one by one leave the full-text index in pieces, and a search goes through each.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_full_text_index_is_made_one_piece_and_finds_the_same() {
+    let (device, session) = Device::ready().await;
+    let client = device.app.create_client(new_client("Juan", "7")).await.unwrap().row.id;
+    // Its own merging is left out, as if the pieces were too large for it.
+    let alone =
+        "INSERT INTO clients_words (clients_words, rank) VALUES ('automerge', 0), ('crisismerge', 1000)";
+    session.store.write(|db| Ok(db.execute_batch(alone)?)).unwrap();
+    for n in 0..20 {
+        let fields = [(ClientField::Phone, format!("301 555 {n:04}"))].into();
+        device.app.edit_client(EditClientRequest { client, fields }).await.unwrap();
+    }
+    let found = async |query: &str| {
+        let request = PortfolioRequest { query: query.into(), limit: 10, ..Default::default() };
+        device.app.portfolio(request).await.unwrap().total
+    };
+    let before = session.store.read(project::contents).unwrap();
+    assert!(session.store.read(project::in_pieces).unwrap());
+    let mut first = true;
+    while session.store.write(|db| project::merge(db, first)).unwrap() {
+        first = false;
+    }
+    let pieces = "SELECT count(DISTINCT segid) FROM clients_words_idx";
+    let pieces = |db: &rusqlite::Connection| Ok(db.query_row(pieces, [], |row| row.get::<_, u32>(0))?);
+    assert_eq!(session.store.read(pieces).unwrap(), 1);
+    assert_eq!(session.store.read(project::contents).unwrap(), before);
+    let finds = (found("3015550019").await, found("3015550018").await, found("juan").await);
+    assert_eq!(finds, (1, 0, 1));
+}
