@@ -42,8 +42,9 @@ pub(crate) fn page(db: &Connection, request: &PortfolioRequest) -> Result<Portfo
         let mut rows = statement.query((limit, request.offset))?;
         let mut page = Vec::new();
         while let Some(row) = rows.next()? {
-            page.push(client_row(db, &people, row)?);
+            page.push(client_row(&people, row)?);
         }
+        with_last_scores(db, &mut page)?;
         return Ok(PortfolioPage { total, rows: page });
     };
 
@@ -78,8 +79,7 @@ pub(crate) fn page(db: &Connection, request: &PortfolioRequest) -> Result<Portfo
         }
         window
     };
-    let rows = window.into_iter().map(|n| row_of(db, &people, n)).collect::<Result<_>>()?;
-    Ok(PortfolioPage { total, rows })
+    Ok(PortfolioPage { total, rows: rows_of(db, &people, &window)? })
 }
 
 /// What FTS5 looks for: every word as the beginning of one, in any field; or the whole as a document
@@ -107,24 +107,28 @@ pub(crate) fn row(db: &Connection, people: &People, client: ClientId) -> Result<
         .prepare_cached("SELECT n FROM clients WHERE id = ?1")?
         .query_row([client.to_string()], |row| row.get(0))
         .optional()?;
-    row_of(db, people, n.ok_or(DeviceError::NotFound("client"))?)
+    let found = rows_of(db, people, n.as_slice())?.pop();
+    found.ok_or(DeviceError::NotFound("client"))
 }
 
-fn row_of(db: &Connection, people: &People, n: i64) -> Result<ClientRow> {
+/// Clients as in the list, in this order.
+fn rows_of(db: &Connection, people: &People, window: &[i64]) -> Result<Vec<ClientRow>> {
     let mut statement = db.prepare_cached(&format!("{ROW} WHERE c.n = ?1"))?;
-    let mut rows = statement.query([n])?;
-    match rows.next()? {
-        Some(row) => client_row(db, people, row),
-        None => Err(DeviceError::NotFound("client")),
+    let mut found = Vec::with_capacity(window.len());
+    for n in window {
+        let mut rows = statement.query([n])?;
+        let row = rows.next()?.ok_or(DeviceError::NotFound("client"))?;
+        found.push(client_row(people, row)?);
     }
+    with_last_scores(db, &mut found)?;
+    Ok(found)
 }
 
-fn client_row(db: &Connection, people: &People, row: &Row<'_>) -> Result<ClientRow> {
-    let client: String = row.get(0)?;
+/// A row without its last score.
+fn client_row(people: &People, row: &Row<'_>) -> Result<ClientRow> {
     let officer: String = row.get(5)?;
     Ok(ClientRow {
-        last: scores(db, &client, 1)?.pop(),
-        id: id(&client)?,
+        id: id(&row.get::<_, String>(0)?)?,
         name: row.get(1)?,
         document: row.get(2)?,
         phone: row.get(3)?,
@@ -132,7 +136,28 @@ fn client_row(db: &Connection, people: &People, row: &Row<'_>) -> Result<ClientR
         officer: people.name(&officer),
         conflict: row.get(6)?,
         waiting: row.get(7)?,
+        last: None,
     })
+}
+
+/// Puts the last score of each to them: of all at once, since while a first pull goes on the index is
+/// not there and the whole table is gone through.
+fn with_last_scores(db: &Connection, rows: &mut [ClientRow]) -> Result<()> {
+    let clients: Vec<ClientId> = rows.iter().map(|row| row.id).collect();
+    // Of a group SQLite gives the row that has the `max`: <https://sqlite.org/lang_select.html#bareagg>.
+    let mut statement = db.prepare_cached(
+        "SELECT id, risk_group, probability, at, decision, client, max(hlc) FROM assessments
+         WHERE client IN (SELECT value FROM json_each(?1)) GROUP BY client",
+    )?;
+    let mut found = statement.query([serde_json::to_string(&clients)?])?;
+    let mut last: HashMap<ClientId, LastScore> = HashMap::new();
+    while let Some(row) = found.next()? {
+        last.insert(id(&row.get::<_, String>(5)?)?, score(row)?);
+    }
+    for row in rows {
+        row.last = last.remove(&row.id);
+    }
+    Ok(())
 }
 
 /// The last scores of a client, latest first.
@@ -144,15 +169,19 @@ pub(crate) fn scores(db: &Connection, client: &str, limit: u32) -> Result<Vec<La
     let mut rows = statement.query((client, limit))?;
     let mut scores = Vec::new();
     while let Some(row) = rows.next()? {
-        scores.push(LastScore {
-            assessment: id::<AssessmentId>(&row.get::<_, String>(0)?)?,
-            group: group(row.get(1)?)?,
-            probability: row.get(2)?,
-            at: row.get(3)?,
-            decision: decision(row.get(4)?)?,
-        });
+        scores.push(score(row)?);
     }
     Ok(scores)
+}
+
+fn score(row: &Row<'_>) -> Result<LastScore> {
+    Ok(LastScore {
+        assessment: id::<AssessmentId>(&row.get::<_, String>(0)?)?,
+        group: group(row.get(1)?)?,
+        probability: row.get(2)?,
+        at: row.get(3)?,
+        decision: decision(row.get(4)?)?,
+    })
 }
 
 /// A stored group's index as a group.
@@ -194,8 +223,9 @@ pub(crate) fn duplicates(db: &Connection, fields: &ClientFields) -> Result<Vec<D
         add(n, DuplicateReason::Name);
     }
     found.truncate(MAX_DUPLICATES);
-    let people = People::load(db)?;
-    found.into_iter().map(|(n, why)| Ok(Duplicate { row: row_of(db, &people, n)?, why })).collect()
+    let (window, why): (Vec<i64>, Vec<DuplicateReason>) = found.into_iter().unzip();
+    let rows = rows_of(db, &People::load(db)?, &window)?;
+    Ok(rows.into_iter().zip(why).map(|(row, why)| Duplicate { row, why }).collect())
 }
 
 /// The clients whose name is nearly this one. Only names that share the beginnings of two words (or

@@ -138,13 +138,28 @@ async fn the_indexes_that_a_first_pull_leaves_out_come_back_as_they_were() {
     };
     let whole = schema();
     session.store.write(|db| project::unindex_empty(db)).unwrap();
-    assert_eq!(schema().len(), whole.len() - 3);
-    // What is captured meanwhile is found, and somebody who is there keeps the indexes from going.
-    device.app.create_client(new_client("Juan", "7")).await.unwrap();
-    let request = PortfolioRequest { query: "juan".into(), limit: 50, ..Default::default() };
-    assert_eq!(device.app.portfolio(request).await.unwrap().total, 1);
+    assert_eq!(schema().len(), whole.len() - 4);
+    // What is captured meanwhile is found with its last score, and somebody who is there keeps the
+    // indexes from going.
+    let client = device.app.create_client(new_client("Juan", "7")).await.unwrap().row.id;
+    device.app.create_client(new_client("Juana", "8")).await.unwrap();
+    let answers = answers(&scorecard());
+    let mut last = None;
+    for _ in 0..2 {
+        let draft = device.app.start_interview(ClientRequest { client }).await.unwrap().id;
+        fill(&device.app, draft, &answers).await;
+        last = Some(device.app.score(DraftRequest { draft }).await.unwrap().assessment.id);
+    }
+    let shown = async || {
+        let request = PortfolioRequest { query: "juan".into(), limit: 50, ..Default::default() };
+        let rows = device.app.portfolio(request).await.unwrap().rows;
+        rows.into_iter().map(|row| (row.name, row.last.map(|last| last.assessment))).collect::<Vec<_>>()
+    };
+    let expected = [("Juan".to_owned(), last), ("Juana".to_owned(), None)];
+    assert_eq!(shown().await, expected);
     session.store.write(|db| project::index(db)).unwrap();
     assert_eq!(schema(), whole);
+    assert_eq!(shown().await, expected);
     session.store.write(|db| project::unindex_empty(db)).unwrap();
     assert_eq!(schema(), whole);
 }
