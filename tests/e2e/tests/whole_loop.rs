@@ -236,6 +236,17 @@ async fn pictures_arrive(desk: &Window<'_>, client: &Value) -> Result<()> {
     .await?;
     desk.go(&format!("/client/{}", text(client))).await?;
     desk.find("[data-testid=attachment-signature] img").await.context("the manager sees it")?;
+
+    // Of a detail that changes often the last changes are shown, and it is said that these are not all.
+    ensure!(!desk.has("timeline-rest").await?, "nothing was changed yet");
+    for n in 0..4 {
+        let fields = json!({"phone": format!("300 555 000{n}")});
+        desk.call("edit_client", json!({"client": client, "fields": fields})).await?;
+    }
+    desk.get("timeline-rest").await.context("there were more changes")?;
+    ensure!(desk.text("timeline").await?.contains("0003"), "the last change");
+    ensure!(!desk.text("timeline").await?.contains("0000"), "the first of four changes");
+    accessible(desk, "what happened to a client").await?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ client-since = Client since
 client-consented = { $date }, text { $version }
 client-delivery = Delivery
 client-timeline = History
+client-timeline-rest = Of each detail the last three changes are shown; the centre keeps all of them.
 client-no-assessment = No assessments yet
 client-no-assessment-do = Tap “Assess” to do the interview. No connection is needed.
 client-over-time-says = Risk over { $n } assessments: from { $first } to { $last }. Lowest risk on top.

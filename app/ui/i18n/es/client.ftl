@@ -12,6 +12,7 @@ client-since = Cliente desde
 client-consented = { $date }, texto { $version }
 client-delivery = Envío
 client-timeline = Historia
+client-timeline-rest = De cada dato se ven los tres últimos cambios; la central los guarda todos.
 client-no-assessment = Aún no tiene evaluaciones
 client-no-assessment-do = Toque «Evaluar» para hacer la entrevista. No hace falta conexión.
 client-over-time-says = Riesgo en { $n } evaluaciones: de { $first } a { $last }. Arriba, el menor riesgo.

@@ -18,10 +18,13 @@ use crate::shell::Screen;
 use crate::state::{Confirm, use_app};
 use crate::t;
 use dioxus::prelude::*;
+use std::collections::BTreeMap;
+use vereda_domain::client::ClientField;
 use vereda_domain::gateway::{
     ClientRequest, ClientView, Conflict, DiscardDraft, DraftRequest, EditClient, EditClientRequest,
-    GatewayError, GetClient, LastScore,
+    GatewayError, GetClient, LastScore, TimelineItem, TimelineKind,
 };
+use vereda_domain::register::WHOLE;
 use vereda_domain::{ClientId, DraftId};
 
 /// The screen.
@@ -98,9 +101,23 @@ pub fn Client(client: ClientId) -> Element {
                     }
                 }
                 Timeline { items: view.timeline.clone(), leads: true }
+                if may_have_more(&view.timeline) {
+                    p { class: "meta", "data-testid": "timeline-rest", {t!("client-timeline-rest")} }
+                }
             }
         }
     }
+}
+
+/// Whether a detail was changed so often that earlier changes are not on this device any more.
+fn may_have_more(timeline: &[TimelineItem]) -> bool {
+    let mut changes: BTreeMap<ClientField, usize> = BTreeMap::new();
+    for item in timeline {
+        if let TimelineKind::Edited { field, .. } = &item.what {
+            *changes.entry(*field).or_default() += 1;
+        }
+    }
+    changes.values().any(|count| *count >= WHOLE)
 }
 
 /// The last score, and PD over time when there is more than one.
