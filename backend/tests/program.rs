@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
-use vereda_domain::api::{HistoryPage, IssuedToken, PROOF, Pulled, Session};
+use vereda_domain::api::{HistoryPage, IssuedToken, Pulled, Session};
 use vereda_prover::Prover;
 
 /// Holds the key of every device here.
@@ -74,8 +74,8 @@ async fn people_are_added_by_hand_and_the_log_is_json_without_them() {
         let machine = json!({"id": device, "name": "Secreta", "platform": "linux"});
         let body = json!({"username": username, "password": password, "device": machine});
         let url = format!("{api}/api/auth/sign-in");
-        let proof = PROVER.proof("POST", &url, None).unwrap();
-        client.post(url).header(PROOF, proof).json(&body).send().await.unwrap()
+        let shown = PROVER.headers("POST", &url, None).unwrap();
+        client.post(url).headers(shown).json(&body).send().await.unwrap()
     };
     let session: Session = sign_in("ana", "una clave secreta").await.json().await.unwrap();
     sign_in("evil\r\n{\"level\":\"FORGED\"}\u{1b}[31m", "otra clave secreta").await;
@@ -175,16 +175,14 @@ async fn sign_in(ready: &Json, username: &str) -> Session {
     let device = json!({"id": uuid::Uuid::now_v7(), "name": "prueba", "platform": "linux"});
     let body = json!({"username": username, "password": user["password"], "device": device});
     let url = format!("{}/api/auth/sign-in", ready["api"].as_str().unwrap());
-    let proof = PROVER.proof("POST", &url, None).unwrap();
-    let request = reqwest::Client::new().post(url).header(PROOF, proof).json(&body);
+    let shown = PROVER.headers("POST", &url, None).unwrap();
+    let request = reqwest::Client::new().post(url).headers(shown).json(&body);
     request.send().await.unwrap().json().await.unwrap()
 }
 
 /// A request of a device that has signed in.
 fn as_device(request: RequestBuilder, method: &str, url: &str, session: &Session) -> RequestBuilder {
-    let token = &session.access_token;
-    let proof = PROVER.proof(method, url, Some(token)).unwrap();
-    request.header("authorization", format!("DPoP {token}")).header(PROOF, proof)
+    request.headers(PROVER.headers(method, url, Some(&session.access_token)).unwrap())
 }
 
 async fn system(ready: &Json) -> IssuedToken {

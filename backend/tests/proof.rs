@@ -76,6 +76,13 @@ async fn a_stolen_token_opens_nothing_without_the_key() {
     let proof = thief.proof("POST", &url, None).unwrap();
     let again = server.http.post(&url).header(PROOF, proof).json(&body).send().await.unwrap();
     refused(again, 409, ProblemCode::Conflict).await;
+
+    // Whoever watches sees it: a token with the proof of another key, a refresh token twice without the right one;
+    // and a token without any, as behind a proxy that drops the header.
+    let counted = async |reason: &str| {
+        server.counted(&format!(r#"vereda_proofs_refused_total{{reason="{reason}"}}"#)).await
+    };
+    assert_eq!((counted("other_key").await, counted("wrong").await), (3, 1));
 }
 
 #[tokio::test]
@@ -147,10 +154,13 @@ async fn a_proof_is_of_one_request_and_holds_once() {
     wrong.push(prover.sign(&other, &good).unwrap());
     // The key of the device, and the signature of another.
     wrong.push(Prover::new().unwrap().sign(&header, &good).unwrap());
+    let counted = async || server.counted(r#"vereda_proofs_refused_total{reason="wrong"}"#).await;
+    let before = counted().await;
     for proof in &wrong {
         let answer = ask(&server, "DPoP", token, &[proof]).await;
         refused_as(answer, ProblemCode::InvalidDpopProof, "DPoP error=\"invalid_dpop_proof\"").await;
     }
+    assert_eq!(counted().await - before, wrong.len() as u64);
     assert_eq!(device.caller.get(HEAD).await.status(), 200);
 }
 

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 use vereda_domain::api::{
-    AddService, AddUser, DeviceInfo, HistoryPage, IssuedToken, PROOF, Prediction, Pushed, Role, Scope,
-    Session, SignIn,
+    AddService, AddUser, DeviceInfo, HistoryPage, IssuedToken, Prediction, Pushed, Role, Scope, Session,
+    SignIn,
 };
 use vereda_domain::client::{ClientField, Consent};
 use vereda_domain::event::{ChainHead, Event, EventBody, Sealed};
@@ -140,16 +140,16 @@ struct World {
 impl World {
     /// A question of a device.
     fn as_device(&self, url: String, token: &str) -> reqwest::RequestBuilder {
-        let proof = self.prover.proof("GET", &url, Some(token)).unwrap();
-        self.http.get(url).header("authorization", format!("DPoP {token}")).header(PROOF, proof)
+        let shown = self.prover.headers("GET", &url, Some(token)).unwrap();
+        self.http.get(url).headers(shown)
     }
 
     async fn session(&self, username: &str, device: Option<DeviceId>) -> Session {
         let device = device.map(|id| DeviceInfo { id, name: "d".into(), platform: "linux".into() });
         let body = SignIn { username: username.into(), password: PASSWORD.into(), device };
         let url = format!("{}/api/auth/sign-in", self.url);
-        let proof = self.prover.proof("POST", &url, None).unwrap();
-        let answer = self.http.post(url).header(PROOF, proof).json(&body).send().await.unwrap();
+        let shown = self.prover.headers("POST", &url, None).unwrap();
+        let answer = self.http.post(url).headers(shown).json(&body).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.json().await.unwrap()
     }
@@ -210,9 +210,8 @@ impl World {
             loop {
                 let began = Instant::now();
                 let (url, token) = (format!("{}/api/sync/push", self.url), &session.access_token);
-                let proof = self.prover.proof("POST", &url, Some(token)).unwrap();
-                let request = self.http.post(url).header(PROOF, proof);
-                let request = request.header("authorization", format!("DPoP {token}")).body(body.clone());
+                let shown = self.prover.headers("POST", &url, Some(token)).unwrap();
+                let request = self.http.post(url).headers(shown).body(body.clone());
                 let answer = request.header("content-type", "application/json").send().await;
                 let why = match answer {
                     Ok(answer) if answer.status().is_success() => match answer.json::<Pushed>().await {

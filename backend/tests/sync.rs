@@ -7,7 +7,7 @@ use common::*;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use vereda_domain::api::{
-    Change, DeviceInfo, PROOF, ProblemCode, Pushed, QuarantineReason, Quarantined, SyncStatus,
+    Change, DeviceInfo, ProblemCode, Pushed, QuarantineReason, Quarantined, SyncStatus,
 };
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{ChainHead, EventBody, Hash, OverrideCode, OverrideReason};
@@ -490,8 +490,8 @@ async fn what_was_receipted_is_there_after_a_restart() {
     server.running.shutdown().await;
     let running = vereda_server::start(config).await.unwrap();
     let url = format!("{}/api/sync/head", running.api_url());
-    let request = reqwest::Client::new().get(&url).header("authorization", format!("DPoP {token}"));
-    let request = request.header(PROOF, prover.proof("GET", &url, Some(&token)).unwrap());
+    let shown = prover.headers("GET", &url, Some(&token)).unwrap();
+    let request = reqwest::Client::new().get(&url).headers(shown);
     let head: ChainHead = request.send().await.unwrap().json().await.unwrap();
     assert_eq!((head.seq, head.hash), (receipt.seq, receipt.hash));
     running.shutdown().await;

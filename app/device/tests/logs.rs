@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
-use vereda_domain::api::PROOF;
 use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::event::{OverrideCode, OverrideReason};
 use vereda_domain::gateway::*;
@@ -126,8 +125,8 @@ async fn quarantine(server: &Server) {
     });
     let url = format!("{}/api/auth/sign-in", server.url());
     let prover = Prover::new().unwrap();
-    let proof = prover.proof("POST", &url, None).unwrap();
-    let request = http.post(url).header(PROOF, proof).json(&body);
+    let shown = prover.headers("POST", &url, None).unwrap();
+    let request = http.post(url).headers(shown).json(&body);
     let session: Json = request.send().await.unwrap().json().await.unwrap();
     let token = session["access_token"].as_str().unwrap();
     let bodies = [
@@ -148,8 +147,7 @@ async fn quarantine(server: &Server) {
         let url = format!("{}/api/sync/push", server.url());
         let answer: Json = http
             .post(&url)
-            .header("authorization", format!("DPoP {token}"))
-            .header(PROOF, prover.proof("POST", &url, Some(token)).unwrap())
+            .headers(prover.headers("POST", &url, Some(token)).unwrap())
             .header("content-type", "application/json")
             .body(push)
             .send()

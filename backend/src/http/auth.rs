@@ -1,10 +1,10 @@
 //! Sign-in, refresh, sign-out and the public keys.
 
 use super::body::{Json, field_error, one_of};
-use super::caller::{Caller, device_revoked, user_disabled};
+use super::caller::{Caller, OTHER_KEY, device_revoked, user_disabled};
 use super::client::Client;
 use super::problem::{ApiError, ApiResult};
-use super::proof::Shown;
+use super::proof::ShownKey;
 use super::{App, Shared};
 use crate::clock::now_ms;
 use crate::identity::tokens::{Grant, Tokens};
@@ -24,14 +24,14 @@ const PLATFORMS: [&str; 5] = ["android", "ios", "linux", "macos", "windows"];
 pub async fn sign_in(
     State(app): State<Shared>,
     client: Client,
-    Shown(key): Shown,
+    ShownKey(key): ShownKey,
     Json(request): Json<SignIn>,
 ) -> ApiResult<axum::Json<Session>> {
     if let Some(device) = &request.device {
         check_device(device)?;
     }
     let user = check_password(&app, &request.username, &request.password, client.address).await?;
-    let on = match &request.device {
+    let device = match &request.device {
         None => None,
         Some(device) => {
             if key.is_none() && app.store.device(device.id).await?.is_none() {
@@ -39,11 +39,11 @@ pub async fn sign_in(
                     "A device enrols with a key of its own: send a proof of it as `DPoP: ...` (RFC 9449).";
                 return Err(ApiError::new(ProblemCode::InvalidDpopProof, detail).challenge("DPoP"));
             }
-            Some(On { device: device.id, key: key.clone() })
+            Some(SessionDevice { id: device.id, key: key.clone() })
         }
     };
     let refresh_token = open_session(&app, &user, request.device, key).await?;
-    session_of(&app, user, on, refresh_token, None).await.map(axum::Json)
+    session_of(&app, user, device, refresh_token, None).await.map(axum::Json)
 }
 
 /// Opens a session for somebody whose password was right. Gives its refresh token.
@@ -73,18 +73,18 @@ pub async fn open_session(
 /// A refresh token for the next session.
 pub async fn refresh(
     State(app): State<Shared>,
-    Shown(key): Shown,
+    ShownKey(key): ShownKey,
     Json(request): Json<Refresh>,
 ) -> ApiResult<axum::Json<Session>> {
-    let Exchanged { user, on, successor, escrow } = exchange(&app, &request.refresh_token, key).await?;
-    session_of(&app, user, on, successor, escrow).await.map(axum::Json)
+    let Exchanged { user, device, successor, escrow } = exchange(&app, &request.refresh_token, key).await?;
+    session_of(&app, user, device, successor, escrow).await.map(axum::Json)
 }
 
 /// The device of a session.
 #[derive(Debug, Clone)]
-pub struct On {
+pub struct SessionDevice {
     /// Which.
-    pub device: DeviceId,
+    pub id: DeviceId,
     /// The key without which its tokens open nothing, if it has one.
     pub key: Option<Thumbprint>,
 }
@@ -94,7 +94,7 @@ pub struct Exchanged {
     /// Whose session.
     pub user: UserRow,
     /// On which device, if any.
-    pub on: Option<On>,
+    pub device: Option<SessionDevice>,
     /// The next refresh token.
     pub successor: String,
     /// Why the session only delivers, if it does.
@@ -121,8 +121,8 @@ pub async fn exchange(app: &App, presented: &str, key: Option<Thumbprint>) -> Ap
             if let Some(why) = escrow {
                 tracing::info!(user = %user.id, ?why, "a session that only delivers what was captured");
             }
-            let on = device.map(|device| On { device, key });
-            Ok(Exchanged { user, on, successor, escrow })
+            let device = device.map(|id| SessionDevice { id, key });
+            Ok(Exchanged { user, device, successor, escrow })
         }
         Rotated::Reused { user } => {
             app.metrics.refresh_reuse();
@@ -131,6 +131,7 @@ pub async fn exchange(app: &App, presented: &str, key: Option<Thumbprint>) -> Ap
         }
         Rotated::Revoked => Err(revoked()),
         Rotated::OtherKey { user } => {
+            app.metrics.proof_refused(OTHER_KEY);
             tracing::warn!(%user, "a refresh token came without the key of its device");
             let detail =
                 "This refresh token is a device's: send a proof of its key as `DPoP: ...` (RFC 9449).";
@@ -177,8 +178,8 @@ pub async fn fork(
         (false, true) => Some(Ended::DeviceRevoked),
         (false, false) => None,
     };
-    let on = On { device: id, key: caller.key };
-    session_of(&app, user, Some(on), refresh_token, escrow).await.map(axum::Json)
+    let device = SessionDevice { id, key: caller.key };
+    session_of(&app, user, Some(device), refresh_token, escrow).await.map(axum::Json)
 }
 
 fn opened(opened: Opened) -> ApiResult<()> {
@@ -283,7 +284,7 @@ pub fn shown(user: UserRow) -> UserInfo {
 async fn session_of(
     app: &App,
     user: UserRow,
-    on: Option<On>,
+    device: Option<SessionDevice>,
     refresh_token: String,
     escrow: Option<Ended>,
 ) -> ApiResult<Session> {
@@ -292,8 +293,7 @@ async fn session_of(
         Some(branch) if escrow.is_none() => app.store.colleagues(branch).await?,
         _ => Vec::new(),
     };
-    let device = on.as_ref().map(|on| on.device);
-    let key = on.and_then(|on| on.key);
+    let (device, key) = device.map_or((None, None), |device| (Some(device.id), device.key));
     let token_type = if key.is_some() { TokenType::DPoP } else { TokenType::Bearer };
     let ticket = device.filter(|_| escrow.is_none());
     let ticket = ticket.map(|device| app.tokens.ticket(device, user.id, user.role, branch));

@@ -22,6 +22,9 @@ use vereda_domain::{BranchId, DeviceId, Millis, UserId};
 /// How exactly it is known when a device was last heard of that has nothing to say: each time would be a write.
 const HEARD_MS: Millis = 5 * 60 * 1000;
 
+/// What the metrics call a proof that holds and is of another key than the token's: somebody else has the token.
+pub const OTHER_KEY: &str = "other_key";
+
 /// Somebody whose token was checked and who may call this route.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -204,7 +207,7 @@ pub struct Sent<'a> {
 }
 
 /// What a request shows of who sends it.
-enum Shown<'a> {
+enum Credential<'a> {
     /// An access token, and how it came.
     Token(Cow<'a, str>, By),
     /// What lets a device ask whether anything is new.
@@ -223,30 +226,30 @@ enum By {
 }
 
 /// What a request shows. One that says who calls in its header has no need of cookies.
-fn shown(headers: &HeaderMap) -> Option<Shown<'_>> {
+fn credential(headers: &HeaderMap) -> Option<Credential<'_>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         let token = web::cookie_value(headers, web::ACCESS)?;
-        return Some(Shown::Token(Cow::Owned(token), By::Cookie));
+        return Some(Credential::Token(Cow::Owned(token), By::Cookie));
     };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let (token, is) = (token.trim(), |name: &str| scheme.eq_ignore_ascii_case(name));
     if is(TICKET) {
-        return Some(Shown::Ticket(token));
+        return Some(Credential::Ticket(token));
     }
     let by = match () {
         () if is(TokenType::Bearer.as_str()) => By::Bearer,
         () if is(TokenType::DPoP.as_str()) => By::Proof,
         () => return None,
     };
-    Some(Shown::Token(Cow::Borrowed(token), by))
+    Some(Credential::Token(Cow::Borrowed(token), by))
 }
 
 /// Who sends a request, if that can be told. `ticket`: whether a ticket is enough.
 async fn identify(app: &Shared, sent: Sent<'_>, escrow: bool, ticket: bool) -> ApiResult<Caller> {
-    match shown(sent.headers).ok_or_else(unauthenticated)? {
-        Shown::Token(token, by) => by_token(app, sent, &token, by, escrow).await,
-        Shown::Ticket(shown) if ticket => by_ticket(app, shown).await,
-        Shown::Ticket(_) => Err(unauthenticated().because("a ticket where it opens nothing")),
+    match credential(sent.headers).ok_or_else(unauthenticated)? {
+        Credential::Token(token, by) => by_token(app, sent, &token, by, escrow).await,
+        Credential::Ticket(text) if ticket => by_ticket(app, text).await,
+        Credential::Ticket(_) => Err(unauthenticated().because("a ticket where it opens nothing")),
     }
 }
 
@@ -268,6 +271,7 @@ async fn by_token(app: &Shared, sent: Sent<'_>, token: &str, by: By, escrow: boo
         (None, false) => {}
         (Some(key), true) => {
             if proof::key(app, sent, Some(token)).await? != *key {
+                app.metrics.proof_refused(OTHER_KEY);
                 return Err(unauthenticated().because("a proof of another key than the token's"));
             }
         }

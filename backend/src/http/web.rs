@@ -48,8 +48,8 @@ pub async fn sign_in(
 pub async fn refresh(State(app): State<Shared>, headers: HeaderMap) -> ApiResult<WithCookies> {
     own_page(&headers)?;
     let (presented, csrf) = held(&headers).ok_or_else(no_session)?;
-    let Exchanged { user, on, successor, .. } = exchange(&app, &presented, None).await?;
-    if on.is_some() {
+    let Exchanged { user, device, successor, .. } = exchange(&app, &presented, None).await?;
+    if device.is_some() {
         // A device has no cookies: somebody has put its token into one.
         return Err(no_session());
     }

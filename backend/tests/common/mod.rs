@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use tempfile::TempDir;
 use uuid::Uuid;
 use vereda_domain::api::{
-    AddService, AddUser, BranchInfo, Change, DeviceInfo, EventOutcome, HistoryPage, IssuedToken, PROOF,
-    Person, Problem, ProblemCode, Pulled, Pushed, QuarantineReason, Role, Scope, Session, SignIn,
+    AddService, AddUser, BranchInfo, Change, DeviceInfo, EventOutcome, HistoryPage, IssuedToken, Person,
+    Problem, ProblemCode, Pulled, Pushed, QuarantineReason, Role, Scope, Session, SignIn,
 };
 use vereda_domain::client::{ClientField, ClientFields, Consent};
 use vereda_domain::event::{
@@ -176,7 +176,7 @@ impl Server {
         let body = SignIn { username: username.into(), password: password.into(), device };
         let mut request = self.http.post(&url);
         if is_device {
-            request = request.header(PROOF, self.prover.proof("POST", &url, None).unwrap());
+            request = request.headers(self.prover.headers("POST", &url, None).unwrap());
         }
         request.json(&body).send().await.unwrap()
     }
@@ -191,7 +191,7 @@ impl Server {
     pub async fn refresh(&self, token: &str) -> Response {
         let body = json!({ "refresh_token": token });
         let url = self.url("/api/auth/refresh");
-        let request = self.http.post(&url).header(PROOF, self.prover.proof("POST", &url, None).unwrap());
+        let request = self.http.post(&url).headers(self.prover.headers("POST", &url, None).unwrap());
         request.json(&body).send().await.unwrap()
     }
 
@@ -259,8 +259,7 @@ impl Caller<'_> {
         let request = self.server.http.request(method.clone(), &url);
         match &self.token {
             Some(token) if is_bound(token) => {
-                let proof = self.server.prover.proof(method.as_str(), &url, Some(token)).unwrap();
-                request.header("authorization", format!("DPoP {token}")).header(PROOF, proof)
+                request.headers(self.server.prover.headers(method.as_str(), &url, Some(token)).unwrap())
             }
             Some(token) => request.bearer_auth(token),
             None => request,

@@ -104,11 +104,7 @@ pub struct Register {
 impl Register {
     /// Takes in a write, and what it was made in knowledge of.
     pub fn write(&mut self, hlc: Hlc, write: Write, replaces: impl IntoIterator<Item = Hlc>) {
-        self.keep(hlc, Kept::Write(write));
-        // What names itself is taken as if it did not: it would vanish without a successor.
-        for named in replaces.into_iter().filter(|named| *named != hlc) {
-            self.keep(named, Kept::Mark(Mark::Named));
-        }
+        self.add(hlc, write, replaces);
         self.settle();
     }
 
@@ -161,6 +157,14 @@ impl Register {
     /// Whether nothing was ever written.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
+    }
+
+    fn add(&mut self, hlc: Hlc, write: Write, replaces: impl IntoIterator<Item = Hlc>) {
+        self.keep(hlc, Kept::Write(write));
+        // What names itself is taken as if it did not: it would vanish without a successor.
+        for named in replaces.into_iter().filter(|named| *named != hlc) {
+            self.keep(named, Kept::Mark(Mark::Named));
+        }
     }
 
     fn keep(&mut self, hlc: Hlc, kept: Kept) {
@@ -244,31 +248,17 @@ impl<'de> Deserialize<'de> for Found {
 
 impl<'de> Deserialize<'de> for Register {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Register;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the writes to a field, by time")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Register, A::Error> {
-                let mut register = Register::default();
-                while let Some((hlc, found)) = map.next_entry::<Hlc, Found>()? {
-                    let (kept, replaces) = match found {
-                        Found::Mark(mark) => (Kept::Mark(mark), Vec::new()),
-                        Found::Told(Told { value, actor, at, replaced, replaces }) => {
-                            (Kept::Write(Write { value, actor, at, replaced }), replaces)
-                        }
-                    };
-                    register.keep(hlc, kept);
-                    for named in replaces.into_iter().filter(|named| *named != hlc) {
-                        register.keep(named, Kept::Mark(Mark::Named));
-                    }
+        let mut register = Register::default();
+        for (hlc, found) in BTreeMap::<Hlc, Found>::deserialize(deserializer)? {
+            match found {
+                Found::Mark(mark) => register.keep(hlc, Kept::Mark(mark)),
+                Found::Told(Told { value, actor, at, replaced, replaces }) => {
+                    register.add(hlc, Write { value, actor, at, replaced }, replaces);
                 }
-                register.settle();
-                Ok(register)
             }
         }
-        deserializer.deserialize_map(Entries)
+        register.settle();
+        Ok(register)
     }
 }
 

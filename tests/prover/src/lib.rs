@@ -5,6 +5,8 @@ use anyhow::{Context as _, Result, anyhow};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -85,5 +87,18 @@ impl Prover {
     /// See [`Prover::claims`] and [`Prover::sign`].
     pub fn proof(&self, method: &str, url: &str, token: Option<&str>) -> Result<String> {
         self.sign(&self.header()?, &Prover::claims(method, url, token)?)
+    }
+
+    /// The headers of one request, made now: the proof, and the token if there is one.
+    ///
+    /// # Errors
+    /// See [`Prover::proof`].
+    pub fn headers(&self, method: &str, url: &str, token: Option<&str>) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        headers.insert("dpop", self.proof(method, url, token)?.try_into()?);
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, format!("DPoP {token}").try_into()?);
+        }
+        Ok(headers)
     }
 }

@@ -123,9 +123,9 @@ impl From<&Session> for AccessToken {
     }
 }
 
-/// How often a proof is made anew that the server does not take: once for its time, and once should somebody on
-/// the way have sent the first one already.
-const PROOFS: u32 = 3;
+/// How often a request is sent whose proof the server does not take: with the first one, with one for its time, and with
+/// one more should somebody on the way have sent that already.
+const ATTEMPTS: u32 = 3;
 
 impl Server {
     /// The server at an address as [`address`] gives it.
@@ -332,7 +332,7 @@ impl Server {
         limit: Duration,
     ) -> Result<Response> {
         let request = request.header(header::ACCEPT, "application/json").build().map_err(failed)?;
-        let mut left = PROOFS;
+        let mut left = ATTEMPTS;
         loop {
             let again = || DeviceError::Internal("a request that cannot be sent twice".into());
             let mut attempt = request.try_clone().ok_or_else(again)?;
@@ -353,23 +353,21 @@ impl Server {
 
     /// Says who a request is from.
     fn sign(&self, request: &mut Request, who: As<'_>) -> Result<()> {
-        let (scheme, credential, proof) = match who {
-            As::Anybody => return Ok(()),
-            As::Device => (None, None, Some(None)),
-            As::Holder(AccessToken { kind: TokenType::Bearer, token }) => {
-                (Some(TokenType::Bearer.as_str()), Some(token.as_str()), None)
+        let (authorization, proves) = match who {
+            As::Anybody => (None, false),
+            As::Device => (None, true),
+            As::Holder(AccessToken { kind, token }) => {
+                (Some((kind.as_str(), token.as_str())), *kind == TokenType::DPoP)
             }
-            As::Holder(AccessToken { kind: TokenType::DPoP, token }) => {
-                (Some(TokenType::DPoP.as_str()), Some(token.as_str()), Some(Some(token.as_str())))
-            }
-            As::Ticket(ticket) => (Some(TICKET), Some(ticket), None),
+            As::Ticket(ticket) => (Some((TICKET, ticket)), false),
         };
-        if let Some(token) = proof {
+        if proves {
+            let token = authorization.map(|(_, token)| token);
             let proof = self.key.proof(request.method(), request.url(), token)?;
             request.headers_mut().insert(PROOF, secret(proof)?);
         }
-        if let (Some(scheme), Some(credential)) = (scheme, credential) {
-            request.headers_mut().insert(header::AUTHORIZATION, secret(format!("{scheme} {credential}"))?);
+        if let Some((scheme, token)) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, secret(format!("{scheme} {token}"))?);
         }
         Ok(())
     }
