@@ -281,6 +281,12 @@ mod tests {
         let manual = unit(&service, "Documentation").unwrap();
         assert!(tree.join(manual.strip_prefix("file:///").unwrap()).exists(), "{manual}");
 
+        // Nothing else is sure to be there: the package depends on no other program.
+        for line in service.lines().filter(|line| line.starts_with("Exec")) {
+            let program = line.split_once('=').unwrap().1.split(' ').next().unwrap();
+            assert!(["/usr/bin/vereda-server", "/bin/sh"].contains(&program), "{line}");
+        }
+
         // What the unit starts, with its settings, from where it was unpacked.
         let line = unit(&service, "ExecStart").unwrap();
         let mut words = line.split(' ');
