@@ -349,10 +349,36 @@ fn the_image_is_built_from_what_is_there() {
     let pod = documents("kubernetes/deployment.yaml").remove(1)["spec"]["template"]["spec"].clone();
     let context = &pod["securityContext"];
     assert_eq!(format!("{}:{}", context["runAsUser"], context["runAsGroup"]), user);
-    for line in file.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+    let all = |what: &str| -> Vec<&str> { file.lines().filter_map(|line| line.strip_prefix(what)).collect() };
+    // Images are arguments, so that others can stand in; what is built without any is pinned.
+    let defaults: BTreeMap<&str, &str> =
+        all("ARG ").iter().map(|line| line.split_once('=').expect("a default")).collect();
+    assert_eq!(defaults.keys().copied().collect::<Vec<_>>(), ["BASE", "TOOLCHAIN"], "xtask gives them");
+    for line in all("FROM ") {
         let image = line.split(' ').next().unwrap();
+        let name = image.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        let image = name.map_or(image, |name| defaults[name]);
         assert!(image.contains(':') && !image.ends_with(":latest"), "{image} is not pinned");
     }
+    // `cargo xtask image` gives a folder in the place of this stage.
+    assert!(all("FROM ").contains(&"${TOOLCHAIN} AS build"), "{file}");
+    let copied = all("COPY --from=build ");
+    assert_eq!(copied.len(), 2);
+    assert!(copied.iter().all(|line| line.contains("/out/")), "{copied:?}");
+    // Ports and folders are those of the settings and of the mounts.
+    let container = &pod["containers"][0];
+    let ports: Vec<String> =
+        items(&container["ports"]).iter().map(|port| port["containerPort"].to_string()).collect();
+    assert_eq!(all("EXPOSE "), [ports.join(" ")]);
+    let folder = &all("VOLUME ")[0];
+    assert_eq!(all("ENV "), [format!("VEREDA_DATA_DIR={folder}")]);
+    assert_eq!(all("WORKDIR ").last(), Some(folder));
+    assert!(items(&container["volumeMounts"]).iter().any(|mount| mount["mountPath"] == *folder));
+    assert_eq!(
+        serde_json::from_str::<Json>(all("ENTRYPOINT ")[0]).unwrap(),
+        serde_json::json!(["/usr/bin/vereda-server"])
+    );
+    assert_eq!(all("STOPSIGNAL "), ["SIGTERM"]);
     // The context is a list of what goes in: every member of the workspace must be below one of them.
     let root = deploy().join("..");
     let ignore = std::fs::read_to_string(root.join(".dockerignore")).unwrap();
