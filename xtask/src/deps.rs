@@ -30,8 +30,10 @@ impl Need {
     pub const DEB: Need = Need(256);
     /// Ask a server as fast as it answers.
     pub const BENCH: Need = Need(512);
+    /// Build a container image, and run it.
+    pub const IMAGE: Need = Need(1024);
     /// Everything.
-    pub const ALL: Need = Need(1023);
+    pub const ALL: Need = Need(2047);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -79,6 +81,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     (Need::SERVICES, &["postgresql", "prometheus", "redis-server", "util-linux"]),
     (Need::DEB, &["binutils", "dpkg-dev"]),
     (Need::BENCH, &["wrk"]),
+    (Need::IMAGE, &["binutils", "containernetworking-plugins", "podman", "runc"]),
     (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];
 

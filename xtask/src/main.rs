@@ -9,6 +9,7 @@ mod demo;
 mod deps;
 mod desktop;
 mod fuzz;
+mod image;
 mod kill;
 mod page;
 mod peers;
@@ -79,6 +80,8 @@ enum Command {
     },
     /// Build the Debian package of the server, in target/dist-deb.
     Deb(deb::Options),
+    /// Build the server's container image, run it as locked as it is meant to be, and look at what it does.
+    Image(image::Options),
     /// Install what the other commands need, and do nothing else.
     Deps,
 }
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Command::Services { command } => services::run(&command),
         Command::Sim { arguments } => sim(&arguments),
         Command::Deb(options) => deb::run(&options),
+        Command::Image(options) => image::run(&options),
         Command::Deps => deps::ensure(deps::Need::ALL),
     };
     match done {
