@@ -48,14 +48,21 @@ const CONFFILE: &str = "etc/vereda/server.toml";
 /// # Errors
 /// When something does not build, or the installed program does not answer.
 pub fn run(options: &Options) -> Result<()> {
+    let package = make(!options.dev)?;
+    println!("{}", package.display());
+    if options.install { install(&package) } else { Ok(()) }
+}
+
+/// Builds the server, optimised or not, and the package of it.
+///
+/// # Errors
+/// When something does not build.
+pub fn make(release: bool) -> Result<PathBuf> {
     deps::ensure(Need::BUILD | Need::DEB)?;
     step("Building the server");
     let mut build = cargo(&["build", "--package", "vereda-server", "--bin", "vereda-server"]);
-    succeed(if options.dev { &mut build } else { build.arg("--release") })?;
-    let folder = target().join("dist-deb");
-    let package = package(&built("vereda-server", !options.dev), &folder, !options.dev)?;
-    println!("{}", package.display());
-    if options.install { install(&package) } else { Ok(()) }
+    succeed(if release { build.arg("--release") } else { &mut build })?;
+    package(&built("vereda-server", release), &target().join("dist-deb"), release)
 }
 
 /// Makes `vereda-server_VERSION_ARCH.deb` of a program in a folder; small, or quickly.
@@ -198,7 +205,7 @@ impl Served {
 }
 
 /// Installs, starts as the unit does, removes and purges. Not through systemd, which build machines
-/// seldom run.
+/// seldom run: `cargo xtask unit` boots one.
 fn install(package: &Path) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "only root can install the package");
     let state = Path::new("/var/lib/vereda");
@@ -280,7 +287,6 @@ mod tests {
         assert_eq!(unit(&service, "Environment").unwrap(), format!("VEREDA_DATA_DIR={state}"));
         let manual = unit(&service, "Documentation").unwrap();
         assert!(tree.join(manual.strip_prefix("file:///").unwrap()).exists(), "{manual}");
-
         // Nothing else is sure to be there: the package depends on no other program.
         for line in service.lines().filter(|line| line.starts_with("Exec")) {
             let program = line.split_once('=').unwrap().1.split(' ').next().unwrap();

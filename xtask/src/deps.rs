@@ -32,8 +32,10 @@ impl Need {
     pub const BENCH: Need = Need(512);
     /// Build a container image, and run it.
     pub const IMAGE: Need = Need(1024);
+    /// Boot a Debian of its own.
+    pub const MACHINE: Need = Need(2048);
     /// Everything.
-    pub const ALL: Need = Need(2047);
+    pub const ALL: Need = Need(4095);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -82,6 +84,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     (Need::DEB, &["binutils", "dpkg-dev"]),
     (Need::BENCH, &["wrk"]),
     (Need::IMAGE, &["binutils", "containernetworking-plugins", "podman", "runc"]),
+    (Need::MACHINE, &["e2fsprogs", "mmdebstrap", "qemu-system-x86"]),
     (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];
 

@@ -18,6 +18,7 @@ mod run;
 mod services;
 mod test;
 mod train;
+mod unit;
 mod venv;
 
 use clap::{Parser, Subcommand};
@@ -82,6 +83,8 @@ enum Command {
     Deb(deb::Options),
     /// Build the server's container image, run it as locked as it is meant to be, and look at what it does.
     Image(image::Options),
+    /// Install the Debian package on a Debian that boots for it, and look at what systemd makes of its unit.
+    Unit(unit::Options),
     /// Install what the other commands need, and do nothing else.
     Deps,
 }
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Sim { arguments } => sim(&arguments),
         Command::Deb(options) => deb::run(&options),
         Command::Image(options) => image::run(&options),
+        Command::Unit(options) => unit::run(&options),
         Command::Deps => deps::ensure(deps::Need::ALL),
     };
     match done {
