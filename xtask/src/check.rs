@@ -3,9 +3,10 @@
 
 use crate::run::{cargo, command, root, step, succeed, target};
 use crate::{deps, page, venv};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use deps::Need;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -17,7 +18,7 @@ pub fn run() -> Result<()> {
     deps::ensure(Need::PAGE | Need::BUILD | Need::CHECK)?;
     step("Formatting");
     succeed(&mut cargo(&["fmt", "--all", "--check"]))?;
-    step("Deployment, against the schemas of Kubernetes and Compose");
+    step("Deployment: the schemas of Kubernetes and Compose, and hadolint");
     deployment()?;
     // The app embeds the page, so that it cannot even be type-checked without one.
     if !root().join("dist/index.html").exists() {
@@ -51,8 +52,25 @@ fn deployment() -> Result<()> {
     }
     let mut validate = command(programs.join("kubernetes-validate"));
     succeed(validate.args(["--quiet", "--strict"]).args(manifests))?;
+    // And once more as a cluster gets them. No registry of packages that this project uses has kubectl.
+    match command("kubectl").args(["kustomize", "deploy/kubernetes"]).output() {
+        Ok(made) => {
+            ensure!(made.status.success(), "kubectl kustomize: {}", String::from_utf8_lossy(&made.stderr));
+            let file = target().join("kustomized.yaml");
+            fs::write(&file, made.stdout).with_context(|| format!("writing {}", file.display()))?;
+            let mut validate = command(programs.join("kubernetes-validate"));
+            succeed(validate.args(["--quiet", "--strict"]).arg(file))?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            eprintln!("note: no kubectl here; what kustomize makes of the manifests is not looked at");
+        }
+        Err(error) => return Err(error).context("starting kubectl"),
+    }
     let mut validate = command(programs.join("check-jsonschema"));
-    succeed(validate.args(["--builtin-schema", "vendor.compose-spec", "deploy/compose/compose.yaml"]))
+    succeed(validate.args(["--builtin-schema", "vendor.compose-spec", "deploy/compose/compose.yaml"]))?;
+    // Debian's packages are those of the day: the stage that has them is thrown away.
+    let mut lint = command(programs.join("hadolint"));
+    succeed(lint.args(["--ignore", "DL3008", "deploy/container/Containerfile"]))
 }
 
 /// Debian's cross compiler stands in for the NDK: good for a type check, which links nothing.
