@@ -84,8 +84,14 @@ impl Metrics {
 
     /// The text that Prometheus reads.
     pub fn render(&self) -> String {
-        self.handle.run_upkeep();
+        self.upkeep();
         self.handle.render()
+    }
+
+    /// Puts what was measured into the bins of histograms. Until then each measurement is kept by itself, so
+    /// this must be called now and then even where no Prometheus asks.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
     }
 
     fn count(&self, name: &'static str, labels: Vec<Label>) {

@@ -192,6 +192,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Counts what comes, so that an answer about a model has little left to count.
 async fn count(app: Shared) {
     loop {
+        app.metrics.upkeep();
         match app.insight.catch_up().await {
             Ok(left) => {
                 app.metrics.uncounted(left);
