@@ -3,8 +3,8 @@
 //! None of it is computed from the history when it is asked for. Whoever writes a score or an outcome
 //! notes it as uncounted, in the same transaction; [`Insight::catch_up`] turns such notes into sums,
 //! each exactly once, and the answers are read from the sums. So their cost grows with months,
-//! branches and bins, and not with the number of scores. On PostgreSQL writers never wait for a counter; on
-//! SQLite, where one thread writes, for one batch at the most.
+//! branches and bins, and not with the number of scores. Writers wait for no counter but,
+//! on SQLite, where one thread writes, while it adds a batch to the sums.
 
 mod count;
 mod report;
@@ -22,8 +22,8 @@ use vereda_scoring::Model;
 
 pub use report::{Span, Window, day_number};
 
-/// Rows counted in one transaction: few, since SQLite's one writer is held up while they are counted.
-const BATCH: u32 = 250;
+/// Rows counted in one transaction.
+const BATCH: u32 = 1000;
 /// How long an answer waits for what is not counted yet.
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// The longest horizon of an outcome, in months.

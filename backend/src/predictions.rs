@@ -5,7 +5,7 @@ use crate::metrics::Metrics;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
-use vereda_scoring::{InputError, Inputs, Model, Score};
+use vereda_scoring::{InputError, Inputs, Model, Score, Value};
 
 /// Computes scores, or remembers them.
 pub struct Predictions {
@@ -27,30 +27,59 @@ impl Predictions {
     pub async fn score(&self, model: &Model, inputs: &Inputs) -> Result<Score, InputError> {
         let Some((cache, life)) = &self.cache else { return model.score(inputs) };
         let key = key(&model.reference().sha256, inputs);
-        let remembered = cache.get(&key).await.and_then(|bytes| serde_json::from_slice::<Score>(&bytes).ok());
-        // Of what another machine says, the margin is taken; the rest must follow from it.
-        let remembered = remembered.filter(|score| {
-            let probability = model.probability(score.margin);
-            probability.to_bits() == score.probability.to_bits() && model.group(probability) == score.group
-        });
+        // Of what another machine says, numbers are taken; all that follows from them is made here.
+        let remembered = cache.get(&key).await.and_then(|bytes| unpack(model, inputs, &bytes));
         self.metrics.prediction_cache(remembered.is_some());
         if let Some(score) = remembered {
             return Ok(score);
         }
         let score = model.score(inputs)?;
-        if let Ok(bytes) = serde_json::to_vec(&score) {
-            cache.put(&key, bytes, *life).await;
-        }
+        cache.put(&key, pack(&score), *life).await;
         Ok(score)
     }
+}
+
+/// The margin and the contributions, eight bytes each; what is said of them in words is the bundle's.
+fn pack(score: &Score) -> Vec<u8> {
+    let parts = score.contributions.iter().map(|part| part.value);
+    std::iter::once(score.margin).chain(parts).flat_map(f64::to_le_bytes).collect()
+}
+
+/// The score of what [`pack`] made; `None` for anything else.
+fn unpack(model: &Model, inputs: &Inputs, bytes: &[u8]) -> Option<Score> {
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    let mut numbers = numbers.iter().map(|number| f64::from_le_bytes(*number));
+    let margin = numbers.next()?;
+    let contributions: Vec<f64> = numbers.collect();
+    if !rest.is_empty() || !margin.is_finite() || !contributions.iter().all(|part| part.is_finite()) {
+        return None;
+    }
+    model.explained(inputs, margin, &contributions).ok().flatten()
 }
 
 /// Nothing of a client can be read from it.
 fn key(bundle: &str, inputs: &Inputs) -> String {
     let mut hash = Sha256::new();
     hash.update(bundle);
-    // A map by name: the same answers are the same text.
-    hash.update(serde_json::to_vec(inputs).unwrap_or_default());
+    // A map by name: the same answers are the same bytes, and others are others.
+    let length = |text: &str| u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes();
+    for (name, value) in inputs {
+        hash.update(length(name));
+        hash.update(name);
+        match value {
+            Value::Number(number) => {
+                hash.update(b"n");
+                hash.update(number.to_bits().to_le_bytes());
+            }
+            Value::Boolean(yes) => hash.update([b'b', u8::from(*yes)]),
+            Value::Category(code) => {
+                hash.update(b"c");
+                hash.update(length(code));
+                hash.update(code);
+            }
+            Value::Missing => hash.update(b"-"),
+        }
+    }
     format!("score:{}", hex::encode(hash.finalize()))
 }
 
@@ -58,7 +87,6 @@ fn key(bundle: &str, inputs: &Inputs) -> String {
 mod tests {
     use super::*;
     use crate::commons::Memory;
-    use vereda_scoring::Value;
 
     const SCORECARD: &[u8] = include_bytes!("../../models/bundles/reference-scorecard-1.json");
     const BOOSTED: &[u8] = include_bytes!("../../models/bundles/reference-boosted-2.json");
@@ -97,9 +125,11 @@ mod tests {
         let inputs = &model.bundle().golden[0].inputs;
         let expected = model.score(inputs).unwrap();
         let mut forged = expected.clone();
-        forged.probability /= 2.0;
+        forged.margin = f64::NAN;
+        let mut short = expected.clone();
+        short.contributions.pop();
         let key = key(&model.reference().sha256, inputs);
-        for value in [serde_json::to_vec(&forged).unwrap(), b"nonsense".to_vec()] {
+        for value in [pack(&forged), pack(&short), b"nonsense".to_vec(), Vec::new()] {
             memory.put(&key, value, Duration::from_secs(60)).await;
             let predictions =
                 Predictions::new(Arc::new(memory.clone()), Duration::from_secs(60), metrics.clone());

@@ -7,7 +7,7 @@ use crate::commons::{Bucket, Commons, Spent};
 use crate::config;
 use crate::identity::throttle::whose;
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,16 +108,16 @@ impl Rates {
     pub async fn charge(&self, class: RouteClass, account: Option<UserId>, address: IpAddr) -> Standing {
         let window = Duration::from_secs(self.limits.window_s);
         let mut allowances = Vec::with_capacity(2);
-        let mut add = |by: By, quota: u32, subject: String| {
+        let mut add = |by: By, quota: u32, subject: &dyn Display| {
             if quota > 0 {
                 let key = format!("rate:{}:{}:{subject}", class.as_str(), by.as_str());
                 allowances.push((by, Bucket { key, quota, window }));
             }
         };
         if let Some(account) = account {
-            add(By::Account, self.of_account(class), account.to_string());
+            add(By::Account, self.of_account(class), &account);
         }
-        add(By::Address, self.of_address(class), whose(address).to_string());
+        add(By::Address, self.of_address(class), &whose(address));
         if allowances.is_empty() {
             return Standing { class, allowances: Vec::new() };
         }

@@ -3,8 +3,9 @@
 //!
 //! In Redis when one is configured, else in memory; nothing here is the only copy of anything. When
 //! Redis is lost, each replica goes on in its own memory, says so once in the log and in a metric,
-//! and goes back to Redis by itself. Revocations are not here: the database is asked at every request,
-//! so they hold on every replica at once, whatever becomes of Redis.
+//! and goes back to Redis by itself. Revocations are not here: PostgreSQL is asked at every request,
+//! so they hold on every replica at once, whatever becomes of Redis; a server on SQLite is alone, and forgets what it
+//! knew of people with whatever it writes about them (`store/sqlite/known.rs`).
 
 mod bucket;
 mod link;

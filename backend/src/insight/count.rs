@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 use vereda_domain::api::HistoryEntry;
-use vereda_scoring::Model;
 use vereda_scoring::drift::Tallies;
+use vereda_scoring::{Model, ModelRef};
 
 /// Bins of the PD per unit of log-odds.
 const BINS: f64 = 64.0;
@@ -34,11 +34,13 @@ fn nano(value: f64) -> i64 {
 /// Counts entries; the version of a model that was not looked up is the error.
 pub fn count(uncounted: Vec<Uncounted>, models: &HashMap<u32, Option<Arc<Model>>>) -> Result<Counts, u32> {
     let mut counts = Counts::default();
+    let mut days: BTreeMap<(u32, i64), Day<'_>> = BTreeMap::new();
     for entry in &uncounted {
         if entry.fresh {
             let version = entry.entry.model.version;
             if let Some(model) = models.get(&version).ok_or(version)? {
-                drift(entry, model, &mut counts.drift);
+                let day = (version, entry.scored_ms.div_euclid(DAY_MS));
+                days.entry(day).or_insert_with(|| Day::new(model)).count(&entry.entry);
             }
         }
         let before: Vec<(CaseKey, CaseSums)> = entry
@@ -61,31 +63,39 @@ pub fn count(uncounted: Vec<Uncounted>, models: &HashMap<u32, Option<Arc<Model>>
         // Numbers and short texts always become JSON.
         counts.cases_of.push((entry.entry.id, serde_json::to_string(&now).unwrap_or_default()));
     }
+    for ((model_version, day), scores) in days {
+        let tallies = scores.tallies.score.iter().map(|tally| ("", tally));
+        let features = scores.tallies.features.iter().map(|(_, name, tally)| (*name, tally));
+        for (feature, tally) in tallies.chain(features) {
+            for (place, count) in tally.counts() {
+                let bin = place.and_then(|place| i32::try_from(place).ok()).unwrap_or(-1);
+                let key = DriftKey { model_version, day, feature: feature.to_owned(), bin };
+                *counts.drift.entry(key).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
+            }
+        }
+    }
     Ok(counts)
 }
 
-/// The bins of one score, if the model that is published here is the one that made it.
-fn drift(uncounted: &Uncounted, model: &Model, counts: &mut BTreeMap<DriftKey, i64>) {
-    let HistoryEntry { model: made_by, inputs, probability, .. } = &uncounted.entry;
-    if model.reference() != *made_by {
-        return;
+/// The scores of one day by one model, in the bins of its reference.
+struct Day<'a> {
+    model: &'a Model,
+    made_by: ModelRef,
+    tallies: Tallies<'a>,
+}
+
+impl<'a> Day<'a> {
+    fn new(model: &'a Model) -> Day<'a> {
+        Day { model, made_by: model.reference(), tallies: Tallies::new(model.bundle()) }
     }
-    let Ok(row) = model.encode(inputs) else { return };
-    let tallies = Tallies::new(model.bundle());
-    let mut add = |feature: &str, place: Option<usize>| {
-        let key = DriftKey {
-            model_version: made_by.version,
-            day: uncounted.scored_ms.div_euclid(DAY_MS),
-            feature: feature.to_owned(),
-            bin: place.and_then(|place| i32::try_from(place).ok()).unwrap_or(-1),
-        };
-        *counts.entry(key).or_default() += 1;
-    };
-    if let Some(score) = &tallies.score {
-        add("", score.place(*probability));
-    }
-    for (index, name, tally) in &tallies.features {
-        add(name, tally.place(row.get(*index).copied().unwrap_or(f64::NAN)));
+
+    /// Counts a score, if the model that is published here is the one that made it.
+    fn count(&mut self, entry: &HistoryEntry) {
+        if self.made_by == entry.model
+            && let Ok(row) = self.model.encode(&entry.inputs)
+        {
+            self.tallies.count(&row, entry.probability);
+        }
     }
 }
 

@@ -90,6 +90,12 @@ impl<'a> Tally<'a> {
         self.counts.iter().sum::<u64>() + self.missing
     }
 
+    /// How many were counted at each place that has any; the last one is what was missing.
+    pub fn counts(&self) -> impl Iterator<Item = (Option<usize>, u64)> {
+        let bins = self.counts.iter().enumerate().map(|(bin, count)| (Some(bin), *count));
+        bins.chain([(None, self.missing)]).filter(|(_, count)| *count > 0)
+    }
+
     /// Adds what another part of the table counted.
     pub fn add(&mut self, other: &Tally<'_>) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {

@@ -6,14 +6,16 @@ use crate::clock::rfc3339;
 use crate::store::*;
 use rusqlite::types::Value;
 use rusqlite::{Row, Transaction, params, params_from_iter};
+use uuid::Uuid;
+use vereda_scoring::bundle::Group;
 
 #[async_trait]
 impl HistoryStore for SqliteStore {
     async fn add_history(&self, entries: Vec<(Millis, HistoryEntry)>, now: Millis) -> Result<()> {
-        self.write("store scores", move |t| {
-            entries.iter().try_for_each(|(scored_ms, entry)| put(t, *scored_ms, entry, now))
-        })
-        .await
+        // Made where they come from, and not on the one thread that writes.
+        let rows = entries.iter().map(|(scored_ms, entry)| Columns::of(*scored_ms, entry));
+        let rows = rows.collect::<Result<Vec<_>>>()?;
+        self.write_apart("store scores", move |t| rows.iter().try_for_each(|row| row.put(t, now))).await
     }
 
     async fn history(&self, filter: HistoryFilter) -> Result<Vec<HistoryRow>> {
@@ -40,24 +42,61 @@ impl HistoryStore for SqliteStore {
 
 /// Adds an entry, or brings one up to date; when it was received stays as it was.
 pub fn put(t: &Transaction<'_>, scored_ms: Millis, entry: &HistoryEntry, now: Millis) -> Result<()> {
-    let known = first(t, "find a score", "SELECT 1 FROM history WHERE id = ?1", [entry.id.0], |_| Ok(()))?;
-    super::insight::note(t, entry.id, scored_ms, known.is_none())?;
-    let sql = "INSERT INTO history(id, scored_ms, received_ms, client, client_ref, officer, branch, risk_group, \
-               model_version, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
-               ON CONFLICT(id) DO UPDATE SET body = excluded.body";
-    let parameters = params![
-        entry.id.0,
-        scored_ms,
-        now,
-        entry.client.map(|c| c.0),
-        entry.client_ref,
-        entry.officer.0,
-        entry.branch.map(|b| b.0),
-        entry.group.as_str(),
-        entry.model.version,
-        to_json("history entry", entry)?
-    ];
-    run(t, "store a score", sql, parameters).map(|_| ())
+    Columns::of(scored_ms, entry)?.put(t, now)
+}
+
+/// An entry as the columns of its row.
+struct Columns {
+    id: AssessmentId,
+    scored_ms: Millis,
+    client: Option<Uuid>,
+    client_ref: Option<String>,
+    officer: Uuid,
+    branch: Option<Uuid>,
+    group: Group,
+    model_version: u32,
+    body: String,
+}
+
+impl Columns {
+    fn of(scored_ms: Millis, entry: &HistoryEntry) -> Result<Columns> {
+        Ok(Columns {
+            id: entry.id,
+            scored_ms,
+            client: entry.client.map(|client| client.0),
+            client_ref: entry.client_ref.clone(),
+            officer: entry.officer.0,
+            branch: entry.branch.map(|branch| branch.0),
+            group: entry.group,
+            model_version: entry.model.version,
+            body: to_json("history entry", entry)?,
+        })
+    }
+
+    fn put(&self, t: &Transaction<'_>, now: Millis) -> Result<()> {
+        let doing = "store a score";
+        let sql = "INSERT INTO history(id, scored_ms, received_ms, client, client_ref, officer, branch, risk_group, \
+                   model_version, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(id) DO NOTHING";
+        let id = self.id.0;
+        let parameters = params![
+            id,
+            self.scored_ms,
+            now,
+            self.client,
+            self.client_ref,
+            self.officer,
+            self.branch,
+            self.group.as_str(),
+            self.model_version,
+            self.body
+        ];
+        // Whether it is new decides whether it is counted for the first time.
+        let new = run(t, doing, sql, parameters)? == 1;
+        if !new {
+            run(t, doing, "UPDATE history SET body = ?2 WHERE id = ?1", params![id, self.body])?;
+        }
+        super::insight::note(t, self.id, self.scored_ms, new)
+    }
 }
 
 fn row(sort: HistorySort, row: &Row<'_>) -> Result<HistoryRow> {

@@ -29,18 +29,26 @@ impl InsightStore for SqliteStore {
     }
 
     async fn count(&self, limit: u32, counter: Counter) -> Result<Counted> {
-        self.write("count scores", move |t| {
-            let (places, uncounted) = take(t, limit)?;
-            match counter(uncounted) {
-                Err(version) => Ok(Counted::NeedsModel(version)),
-                Ok(counts) => {
-                    for place in &places {
-                        run(t, "count scores", "DELETE FROM uncounted WHERE place = ?1", [place])?;
-                    }
-                    add_counts(t, &counts)?;
-                    Ok(Counted::Rows(places.len()))
-                }
+        // Counting is most of the work, and is done where nobody who writes waits for it. Until its sums are
+        // written, nobody else counts; what changes in an entry meanwhile is noted anew, and counted then.
+        let _turn = self.counting.lock().await;
+        let (places, counts) = self
+            .read("count scores", move |t| {
+                let (places, uncounted) = take(t, limit)?;
+                Ok((places, counter(uncounted)))
+            })
+            .await?;
+        let counts = match counts {
+            Err(version) => return Ok(Counted::NeedsModel(version)),
+            Ok(_) if places.is_empty() => return Ok(Counted::Rows(0)),
+            Ok(counts) => counts,
+        };
+        self.write_apart("count scores", move |t| {
+            for place in &places {
+                run(t, "count scores", "DELETE FROM uncounted WHERE place = ?1", [place])?;
             }
+            add_counts(t, &counts)?;
+            Ok(Counted::Rows(places.len()))
         })
         .await
     }
@@ -181,22 +189,28 @@ fn take(t: &Transaction<'_>, limit: u32) -> Result<(Vec<i64>, Vec<Uncounted>)> {
             row.get(3).map_err(get)?,
         ))
     })?;
-    let mut entries: BTreeMap<Uuid, (Millis, bool)> = BTreeMap::new();
+    // When it was scored, whether it was ever counted, and how often it was noted.
+    let mut entries: BTreeMap<Uuid, (Millis, bool, u32)> = BTreeMap::new();
     for (_, id, scored_ms, fresh) in &rows {
-        let entry = entries.entry(*id).or_insert((*scored_ms, false));
+        let entry = entries.entry(*id).or_insert((*scored_ms, false, 0));
         entry.1 |= fresh;
+        entry.2 += 1;
     }
     let mut uncounted = Vec::with_capacity(entries.len());
-    for (id, (scored_ms, fresh)) in entries {
+    for (id, (scored_ms, fresh, notes)) in entries {
         let text = |sql: &str| -> Result<Option<String>> {
             first(t, doing, sql, [id], |row| row.get(0).map_err(get))
         };
         let Some(body) = text("SELECT body FROM history WHERE id = ?1")? else { continue };
         let sql = "SELECT horizon_months, defaulted FROM outcomes WHERE assessment = ?1";
-        let outcomes = all(t, doing, sql, [id], |row| {
+        let known = |row: &Row<'_>| {
             Ok(KnownOutcome { horizon_months: row.get(0).map_err(get)?, defaulted: row.get(1).map_err(get)? })
-        })?;
-        let adds = text("SELECT adds FROM counted_cases WHERE id = ?1")?;
+        };
+        // Most were never counted, and nothing came of them: an outcome leaves a note of its own.
+        let (outcomes, adds) = match (fresh, notes) {
+            (true, 1) => (Vec::new(), None),
+            _ => (all(t, doing, sql, [id], known)?, text("SELECT adds FROM counted_cases WHERE id = ?1")?),
+        };
         let entry = from_json("history entry", &body)?;
         uncounted.push(Uncounted { entry, scored_ms, fresh, outcomes, adds });
     }

@@ -8,6 +8,7 @@ mod erasure;
 mod files;
 mod history;
 mod insight;
+mod known;
 mod models;
 mod people;
 mod rows;
@@ -62,6 +63,10 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     /// Jobs that were given to the writer and not answered yet.
     writing: AtomicUsize,
+    /// What every request asks for.
+    known: Arc<known::Known>,
+    /// Whose turn it is to count scores.
+    counting: tokio::sync::Mutex<()>,
     // Goes last: the last connection that is closed puts the log into the file, which readers cannot.
     writer: Writer,
 }
@@ -107,14 +112,11 @@ struct Readers {
 }
 
 impl Readers {
-    /// Runs one reading transaction on a connection that is idle; whoever calls has a permit.
-    fn run<T>(&self, doing: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    /// Runs work on a connection that is idle; whoever calls has a permit.
+    fn run<T>(&self, doing: &'static str, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let taken = lock(&self.idle).pop();
         let Some(mut connection) = taken else { return Err(StoreError::Closed) };
-        let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let transaction = connection.transaction().map_err(|e| database(doing, e))?;
-            work(&transaction)
-        }));
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(&mut connection)));
         lock(&self.idle).push(connection);
         result
             .unwrap_or_else(|_| Err(StoreError::Database { doing, source: "the operation panicked".into() }))
@@ -162,7 +164,13 @@ impl SqliteStore {
         let writer = Writer::start(connection)
             .map_err(|e| StoreError::Database { doing: "start the writer", source: e.into() })?;
         let readers = Readers { idle: Mutex::new(idle), count, permits, waiting: AtomicUsize::new(0) };
-        Ok(SqliteStore { writer, writing: AtomicUsize::new(0), readers: Arc::new(readers) })
+        Ok(SqliteStore {
+            writer,
+            writing: AtomicUsize::new(0),
+            known: Arc::default(),
+            counting: tokio::sync::Mutex::new(()),
+            readers: Arc::new(readers),
+        })
     }
 
     /// The file's usual place in a data folder.
@@ -195,10 +203,28 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Runs one transaction on the writer and waits until it is durable.
+    /// Runs one transaction on the writer and waits until it is durable. It may change anything.
     async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.submit(doing, Some(self.known.clone()), work).await
+    }
+
+    /// As [`SqliteStore::write`], for what comes often and changes neither people nor models.
+    async fn write_apart<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.submit(doing, None, work).await
+    }
+
+    async fn submit<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        outdated: Option<Arc<known::Known>>,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let _present = Present::new(&self.writing);
@@ -211,6 +237,9 @@ impl SqliteStore {
                     Err(StoreError::Database { doing, source: "the operation panicked".into() })
                 });
             Box::new(move |committed| {
+                if let Some(known) = outdated {
+                    known.forget();
+                }
                 let result = match committed {
                     Ok(()) => done,
                     Err(why) => done.and_then(|_| {
@@ -231,18 +260,19 @@ impl SqliteStore {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// As [`SqliteStore::read`], for a few rows by their key: where it is called, for to hand them to another
+    /// Runs one statement that reads a few rows by their key: where it is called, for to hand them to another
     /// thread and back costs several times what they do. Readers wait for no writer, and what every request
-    /// looks for stays in memory.
+    /// looks for stays in memory. A statement sees one moment without a transaction around it, whose beginning
+    /// and end would cost as much as the statement.
     async fn glance<T>(
         &self,
         doing: &'static str,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+        statement: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
         let waiting = Present::new(&self.readers.waiting);
         let _permit = self.readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
         drop(waiting);
-        self.readers.run(doing, work)
+        self.readers.run(doing, |connection| statement(connection))
     }
 
     /// Runs one reading transaction: all of it sees one moment.
@@ -255,7 +285,9 @@ impl SqliteStore {
         let waiting = Present::new(&self.readers.waiting);
         let _permit = self.readers.permits.acquire().await.map_err(|_| StoreError::Closed)?;
         drop(waiting);
-        let task = tokio::task::spawn_blocking(move || readers.run(doing, work));
+        let task = tokio::task::spawn_blocking(move || {
+            readers.run(doing, |connection| work(&connection.transaction().map_err(|e| database(doing, e))?))
+        });
         task.await.map_err(|e| StoreError::Database { doing, source: e.into() })?
     }
 }

@@ -49,11 +49,18 @@ impl ModelStore for SqliteStore {
     }
 
     async fn current_model(&self) -> Result<Option<ModelManifest>> {
-        self.glance("find the newest model", |t| {
-            let sql = format!("SELECT {MANIFEST} FROM models ORDER BY version DESC LIMIT 1");
-            first(t, "find the newest model", &sql, [], manifest)
-        })
-        .await
+        let before = match self.known.model() {
+            Ok(model) => return Ok(model),
+            Err(before) => before,
+        };
+        let model = self
+            .glance("find the newest model", |t| {
+                let sql = format!("SELECT {MANIFEST} FROM models ORDER BY version DESC LIMIT 1");
+                first(t, "find the newest model", &sql, [], manifest)
+            })
+            .await?;
+        self.known.keep_model(before, &model);
+        Ok(model)
     }
 
     async fn model_bytes(&self, version: u32) -> Result<Option<(ModelManifest, Vec<u8>)>> {

@@ -5,7 +5,7 @@ use super::rows::{USER, all, first, hash, role_of, run, to_u64, user};
 use super::{SqliteStore, database, secrets};
 use crate::store::rotation::{Step, Token, decide};
 use crate::store::*;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use uuid::Uuid;
 
 #[async_trait]
@@ -92,7 +92,13 @@ impl PeopleStore for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<UserRow>> {
-        self.glance("find a user", move |t| user_in(t, id)).await
+        let before = match self.known.user(id) {
+            Ok(user) => return Ok(user),
+            Err(before) => before,
+        };
+        let user = self.glance("find a user", move |t| user_in(t, id)).await?;
+        self.known.keep_user(before, id, &user);
+        Ok(user)
     }
 
     async fn device_owner(&self, device: DeviceId) -> Result<Option<UserId>> {
@@ -163,7 +169,7 @@ impl PeopleStore for SqliteStore {
     async fn device_heard(&self, id: DeviceId, at: Millis) -> Result<()> {
         let doing = "note that a device was heard of";
         let sql = "UPDATE devices SET seen_ms = max(seen_ms, ?2) WHERE id = ?1";
-        self.write(doing, move |t| run(t, doing, sql, params![id.0, at]).map(|_| ())).await
+        self.write_apart(doing, move |t| run(t, doing, sql, params![id.0, at]).map(|_| ())).await
     }
 
     async fn revoke_device(&self, id: DeviceId, note: Note) -> Result<Changed> {
@@ -241,7 +247,7 @@ fn device_of(row: &rusqlite::Row<'_>) -> Result<Device> {
     })
 }
 
-pub(super) fn user_in(t: &Transaction<'_>, id: UserId) -> Result<Option<UserRow>> {
+pub(super) fn user_in(t: &Connection, id: UserId) -> Result<Option<UserRow>> {
     let sql = format!("SELECT {USER} FROM users u LEFT JOIN branches b ON b.id = u.branch WHERE u.id = ?1");
     first(t, "find a user", &sql, [id.0], user)
 }

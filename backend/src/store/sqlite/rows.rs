@@ -3,7 +3,7 @@
 use super::database;
 pub use crate::store::codec::*;
 use crate::store::{Result, UserRow};
-use rusqlite::{Row, Transaction};
+use rusqlite::{Connection, Row};
 use uuid::Uuid;
 use vereda_domain::api::BranchInfo;
 use vereda_domain::{BranchId, UserId};
@@ -34,13 +34,13 @@ pub fn user(row: &Row<'_>) -> Result<UserRow> {
 
 /// Every row of a query, read by `read`.
 pub fn all<T>(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     doing: &'static str,
     sql: &str,
     parameters: impl rusqlite::Params,
     mut read: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let mut statement = transaction.prepare_cached(sql).map_err(|e| database(doing, e))?;
+    let mut statement = connection.prepare_cached(sql).map_err(|e| database(doing, e))?;
     let mut rows = statement.query(parameters).map_err(|e| database(doing, e))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(|e| database(doing, e))? {
@@ -51,13 +51,13 @@ pub fn all<T>(
 
 /// The first row of a query, if there is one.
 pub fn first<T>(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     doing: &'static str,
     sql: &str,
     parameters: impl rusqlite::Params,
     read: impl FnOnce(&Row<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
-    let mut statement = transaction.prepare_cached(sql).map_err(|e| database(doing, e))?;
+    let mut statement = connection.prepare_cached(sql).map_err(|e| database(doing, e))?;
     let mut rows = statement.query(parameters).map_err(|e| database(doing, e))?;
     match rows.next().map_err(|e| database(doing, e))? {
         None => Ok(None),
@@ -67,11 +67,11 @@ pub fn first<T>(
 
 /// Runs a statement; how many rows it changed.
 pub fn run(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     doing: &'static str,
     sql: &str,
     parameters: impl rusqlite::Params,
 ) -> Result<usize> {
-    let mut statement = transaction.prepare_cached(sql).map_err(|e| database(doing, e))?;
+    let mut statement = connection.prepare_cached(sql).map_err(|e| database(doing, e))?;
     statement.execute(parameters).map_err(|e| database(doing, e))
 }

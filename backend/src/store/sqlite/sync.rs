@@ -35,7 +35,7 @@ impl SyncStore for SqliteStore {
     }
 
     async fn append(&self, append: Append) -> Result<Appended> {
-        self.write("store a push", move |t| append_in(t, &append)).await
+        self.write_apart("store a push", move |t| append_in(t, &append)).await
     }
 
     async fn pull(&self, query: PullQuery) -> Result<PullPage> {
