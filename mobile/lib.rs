@@ -5,6 +5,9 @@
 
 #[path = "../app/host/commands.rs"]
 mod commands;
+#[cfg(any(mobile, test))]
+#[path = "../app/host/guarded/mod.rs"]
+mod guarded;
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 #[path = "../app/host/revive.rs"]
 mod revive;
@@ -28,10 +31,12 @@ pub fn run() -> Result<(), tauri::Error> {
     let builder = tauri::Builder::default();
     #[cfg(target_vendor = "apple")]
     let builder = revive::watching(builder);
+    #[cfg(mobile)]
+    let builder = builder.plugin(guarded::plugin());
     builder
         .invoke_handler(commands::handler())
         .setup(|app| {
-            app.manage(App::open(config(app.handle())?));
+            app.manage(open(app.handle())?);
             window::open(app)?;
             Ok(())
         })
@@ -48,6 +53,16 @@ mod entry {
             tracing::error!(%error, "the app could not start");
         }
     }
+}
+
+#[cfg(mobile)]
+fn open(app: &tauri::AppHandle) -> Result<App, tauri::Error> {
+    Ok(App::open_guarded(config(app)?, guarded::store(app)))
+}
+
+#[cfg(not(mobile))]
+fn open(app: &tauri::AppHandle) -> Result<App, tauri::Error> {
+    Ok(App::open(config(app)?))
 }
 
 fn config(app: &tauri::AppHandle) -> Result<AppConfig, tauri::Error> {

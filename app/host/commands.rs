@@ -42,6 +42,7 @@ commands! {
         watch: Watch,
         enrol: Enrol,
         unlock: Unlock,
+        unlock_guarded: UnlockGuarded,
         sign_in_again: SignInAgain,
         portfolio: GetPortfolio,
         client: GetClient,
@@ -62,6 +63,7 @@ commands! {
         review: GetReview,
         export_unsent: ExportUnsent,
         set_settings: SetSettings,
+        set_guarded: SetGuarded,
     }
     plain: {
         status: GetStatus,

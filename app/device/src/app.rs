@@ -3,6 +3,7 @@
 use crate::board::Board;
 use crate::clock::WallClock;
 use crate::error::{DeviceError, Result};
+use crate::guarded::GuardedStore;
 use crate::keystore::KeyStore;
 use crate::people::Folders;
 use crate::session::{self, Parts, Session, blocking};
@@ -21,7 +22,9 @@ use uuid::Uuid;
 use vereda_domain::DeviceId;
 use vereda_domain::UserId;
 use vereda_domain::api::{Session as ServerSession, SignIn};
-use vereda_domain::gateway::{EnrolRequest, Phase, Settings, SignInAgainRequest, Status, UnlockRequest};
+use vereda_domain::gateway::{
+    EnrolRequest, GuardedView, Phase, Settings, SignInAgainRequest, Status, UnlockRequest,
+};
 use zeroize::Zeroizing;
 
 /// What the app is told by whoever starts it.
@@ -52,8 +55,13 @@ pub(crate) struct Inner {
     pub board: Arc<Board>,
     open: RwLock<Option<Open>>,
     /// One enrolment, unlocking or locking at a time.
-    gate: tokio::sync::Mutex<()>,
+    pub gate: tokio::sync::Mutex<()>,
     http: Mutex<Option<reqwest::Client>>,
+    /// Where the platform has one.
+    pub guarded: Option<Arc<dyn GuardedStore>>,
+    /// One dialog for a finger or a face at a time. Not the gate: a dialog that is never answered must
+    /// keep nobody from the PIN, nor from locking.
+    pub asking: tokio::sync::Mutex<()>,
     /// How much work a guess at the PIN of a new vault is.
     kdf: Kdf,
 }
@@ -80,7 +88,12 @@ impl App {
     /// The app over a data folder. Opens nothing yet: what cannot be used is said by the command
     /// that needs it.
     pub fn open(config: AppConfig) -> App {
-        App::with_kdf(config, vault::KDF)
+        App::with_kdf(config, vault::KDF, None)
+    }
+
+    /// As [`App::open`], where the platform keeps secrets behind a finger or a face.
+    pub fn open_guarded(config: AppConfig, guarded: Arc<dyn GuardedStore>) -> App {
+        App::with_kdf(config, vault::KDF, Some(guarded))
     }
 
     /// As [`App::open`], for simulations of thousands of devices in one process and nothing else: PINs
@@ -91,7 +104,7 @@ impl App {
     #[cfg(any(debug_assertions, feature = "simulation"))]
     pub fn open_simulated(config: AppConfig) -> App {
         static HTTP: Mutex<Option<reqwest::Client>> = Mutex::new(None);
-        let app = App::with_kdf(config, vault::QUICK);
+        let app = App::with_kdf(config, vault::QUICK, None);
         let mut shared = HTTP.lock().unwrap_or_else(PoisonError::into_inner);
         if shared.is_none() {
             // What keeps it from being made is said by the first command that needs it.
@@ -102,7 +115,7 @@ impl App {
         app
     }
 
-    fn with_kdf(mut config: AppConfig, kdf: Kdf) -> App {
+    fn with_kdf(mut config: AppConfig, kdf: Kdf, guarded: Option<Arc<dyn GuardedStore>>) -> App {
         config.device_name = shown(&config.device_name);
         let folders = Folders::new(config.data_dir.clone());
         App(Arc::new(Inner {
@@ -112,6 +125,8 @@ impl App {
             open: RwLock::new(None),
             gate: tokio::sync::Mutex::new(()),
             http: Mutex::new(None),
+            guarded,
+            asking: tokio::sync::Mutex::new(()),
             kdf,
         }))
     }
@@ -168,6 +183,10 @@ impl App {
             now,
             version: inner.config.version.clone(),
             device_name: inner.config.device_name.clone(),
+            guarded: GuardedView {
+                available: inner.guarded.as_ref().is_some_and(|store| store.available()),
+                on: vaults.iter().filter(|vault| vault.is_guarded()).map(|vault| vault.user().id).collect(),
+            },
         }
     }
 
@@ -191,7 +210,12 @@ impl App {
     }
 
     /// Opens a user's store and starts what runs while it is open. Called where blocking is allowed.
-    fn start(&self, vault: Vault, key: &StoreKey, signed_in: Option<&ServerSession>) -> Result<Arc<Session>> {
+    pub(crate) fn start(
+        &self,
+        vault: Vault,
+        key: &StoreKey,
+        signed_in: Option<&ServerSession>,
+    ) -> Result<Arc<Session>> {
         let inner = &self.0;
         let user = vault.user().id;
         let folder = inner.folders.user(user);

@@ -54,6 +54,11 @@ impl App {
         Ok(self.unlock_user(request).await?)
     }
 
+    /// Opens it with a finger or a face, if that was turned on; needs no network.
+    pub async fn unlock_guarded(&self, request: UnlockGuardedRequest) -> Answer<Status> {
+        Ok(self.unlock_with_guarded(request).await?)
+    }
+
     /// Closes it.
     pub async fn lock(&self) -> Answer<Status> {
         Ok(self.lock_now().await?)
@@ -333,6 +338,15 @@ impl App {
     /// Changes settings.
     pub async fn set_settings(&self, request: Settings) -> Answer<Settings> {
         Ok(self.keep_settings(request).await?)
+    }
+
+    /// Lets a finger or a face open the store that is open now, or not any more.
+    pub async fn set_guarded(&self, request: SetGuardedRequest) -> Answer<Status> {
+        match request {
+            SetGuardedRequest::On { pin, prompt } => self.turn_guarded_on(pin, prompt).await?,
+            SetGuardedRequest::Off => self.turn_guarded_off().await?,
+        }
+        Ok(self.status_now().await?)
     }
 
     async fn with<T: Send + 'static>(

@@ -49,6 +49,28 @@ pub enum DeviceError {
     /// The key store answers, but has not what is needed.
     #[error("the platform's key store has lost the secret of this store; nothing was changed")]
     KeyMissing,
+    /// No finger or face can be asked for.
+    #[error("a finger or a face opens nothing now: {0}; use the PIN")]
+    GuardedUnavailable(String),
+    /// The platform's dialog was closed.
+    #[error(
+        "the dialog for a finger or a face was closed before one was recognised; use it again or the PIN"
+    )]
+    GuardedCancelled,
+    /// The platform refuses all fingers and faces for a while.
+    #[error(
+        "the device takes no finger and no face for now, after too many that it did not know; use the PIN"
+    )]
+    GuardedLockedOut,
+    /// The guarded secret is gone for good.
+    #[error(
+        "who this device recognises has changed, so the guarded secret is void and was turned off; \
+         use the PIN and turn it on again"
+    )]
+    GuardedInvalidated,
+    /// What guarded storage gave is not the secret.
+    #[error("what guarded storage gave does not open the store; use the PIN, and turn it off and on again")]
+    GuardedWrong,
     /// Cannot be decrypted, or is not what it was.
     #[error("the store cannot be read: {0}; nothing was changed, keep the files for support")]
     StoreDamaged(String),
@@ -150,6 +172,11 @@ impl DeviceError {
             DeviceError::WeakPin => ErrorCode::WeakPin,
             DeviceError::KeyStoreUnavailable(_) => ErrorCode::KeyStoreUnavailable,
             DeviceError::KeyMissing => ErrorCode::KeyMissing,
+            DeviceError::GuardedUnavailable(_) => ErrorCode::GuardedUnavailable,
+            DeviceError::GuardedCancelled => ErrorCode::GuardedCancelled,
+            DeviceError::GuardedLockedOut => ErrorCode::GuardedLockedOut,
+            DeviceError::GuardedInvalidated => ErrorCode::GuardedInvalidated,
+            DeviceError::GuardedWrong => ErrorCode::GuardedWrong,
             DeviceError::StoreDamaged(_) => ErrorCode::StoreDamaged,
             DeviceError::StoreTooNew { .. } => ErrorCode::StoreTooNew,
             DeviceError::StorageFull(_) => ErrorCode::StorageFull,

@@ -9,7 +9,8 @@
 //! - `vault.json`: the store's random key, wrapped (XChaCha20-Poly1305) under HKDF-SHA256 of a secret
 //!   that only the platform's key store holds and of argon2id of the PIN. It also counts wrong PINs:
 //!   each attempt is on disk before it is checked, and the wait grows up to an hour. Nothing is ever
-//!   wiped.
+//!   wiped. If its user wants it, the key is there once more for a finger or a face: under the key
+//!   store's secret and one that the platform gives only to them ([`GuardedStore`]), never for a yes.
 //! - `store.db`: SQLCipher with that key; WAL, `synchronous = FULL`. The refresh token and everything
 //!   about clients is in it and nowhere else.
 //!
@@ -43,6 +44,7 @@ mod error;
 mod export;
 #[doc(hidden)]
 pub mod fail;
+mod guarded;
 mod keystore;
 mod models;
 mod people;
@@ -59,5 +61,6 @@ mod vault;
 pub use app::{App, AppConfig};
 pub use clock::WallClock;
 pub use error::DeviceError;
+pub use guarded::{GuardedError, GuardedStore};
 pub use keystore::KeyStore;
 pub use vault::check_pin;

@@ -141,6 +141,11 @@ impl Session {
         Server::new(self.http.clone(), &self.identity().server, self.key.clone())
     }
 
+    /// Works on the vault, with nobody else of this session at it.
+    pub(crate) fn with_vault<T>(&self, work: impl FnOnce(&mut Vault) -> Result<T>) -> Result<T> {
+        work(&mut self.vault.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Somebody touches the app.
     pub(crate) fn touch(&self) {
         *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), self.now());
@@ -263,7 +268,7 @@ impl Session {
                 fork::record_again(db, &old, &new)?;
                 keep(db, &new, &session)
             })?;
-            this.vault.lock().unwrap_or_else(PoisonError::into_inner).set_device(next)?;
+            this.with_vault(|vault| vault.set_device(next))?;
             *this.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
             this.count()?;
             this.board.bump();
@@ -311,7 +316,7 @@ impl Session {
             if moved { meta::clear(db, &meta::CURSOR) } else { Ok(()) }
         })?;
         if changed {
-            self.vault.lock().unwrap_or_else(PoisonError::into_inner).set_user(&identity.view())?;
+            self.with_vault(|vault| vault.set_user(&identity.view()))?;
             *self.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
             self.board.bump();
         }

@@ -5,6 +5,11 @@
 //! holds. So neither a copy of the files nor the device's key store without the PIN opens it, and
 //! guessing PINs needs the key store for every guess.
 //!
+//! If its user turned that on, a finger or a face opens it too: the file holds the key a second time,
+//! wrapped under HKDF of the platform's secret and of another one, which the platform's guarded
+//! storage gives only to them (`guarded.rs`). That one has 256 random bits in place of argon2id of a
+//! PIN; nobody guesses it, so there are no attempts to count.
+//!
 //! An attempt is counted on disk *before* it is made, so that killing the app in mid-check saves no
 //! attempt, and a success takes the count back. Nothing here ever deletes anything.
 //!
@@ -14,6 +19,7 @@
 
 use crate::clock::Moment;
 use crate::error::{DeviceError, Result};
+use crate::guarded;
 use crate::keystore::KeyStore;
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -107,6 +113,20 @@ struct Document {
     /// How long the machine had been running at the last attempt, in milliseconds.
     #[serde(default)]
     failed_uptime: Millis,
+    /// The key once more, for a finger or a face; absent when that is off.
+    ///
+    /// The format's number stays: a program from before this reads the file, and loses the field when
+    /// it next writes it. That turns it off and no more, and the PIN goes on; a higher number would
+    /// keep such a program from a store that it can read, with what was not sent in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guarded: Option<Guarded>,
+}
+
+/// A store's key under a secret that guarded storage holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Guarded {
+    nonce: String,
+    wrapped: String,
 }
 
 /// One user's vault on disk.
@@ -130,13 +150,9 @@ impl Vault {
         let key: StoreKey = Zeroizing::new(random()?);
         let secret = Zeroizing::new(random::<32>()?);
         let salt = random::<16>()?;
-        let nonce = random::<24>()?;
         let id = Uuid::now_v7();
         let kek = kek(&kdf, &salt, secret.as_slice(), &id, pin)?;
-        let aad = aad(&id, &user, device);
-        let wrapped = XChaCha20Poly1305::new(kek.as_slice().into())
-            .encrypt(XNonce::from_slice(&nonce), Payload { msg: key.as_slice(), aad: aad.as_bytes() })
-            .map_err(|_| DeviceError::Internal("the store's key could not be wrapped".into()))?;
+        let (nonce, wrapped) = wrap(&key, &kek, &aad(&id, &user, device))?;
         let document = Document {
             format: FORMAT,
             id,
@@ -146,10 +162,11 @@ impl Vault {
             kdf,
             salt: hex::encode(salt),
             secret_check: secret_check(secret.as_slice(), &id)?,
-            nonce: hex::encode(nonce),
-            wrapped: hex::encode(wrapped),
+            nonce,
+            wrapped,
             failed: 0,
             failed_uptime: 0,
+            guarded: None,
         };
         keys.put(&id.to_string(), secret.as_slice())?;
         let vault = Vault { folder: folder.to_owned(), document };
@@ -189,19 +206,29 @@ impl Vault {
         self.document.goes_on_as.unwrap_or(self.document.device)
     }
 
+    /// What it is called in the platform's stores.
+    pub(crate) fn name(&self) -> String {
+        self.document.id.to_string()
+    }
+
     /// Whether the key store has the secret that belongs to it. No attempt at the PIN.
     ///
     /// # Errors
     /// [`DeviceError::KeyMissing`], [`DeviceError::KeyStoreUnavailable`].
     pub(crate) fn has_secret(&self, keys: &KeyStore) -> Result<()> {
-        let secret = keys.get(&self.document.id.to_string())?;
+        self.secret(keys).map(|_| ())
+    }
+
+    /// The key store's secret that belongs to it.
+    fn secret(&self, keys: &KeyStore) -> Result<Zeroizing<Vec<u8>>> {
+        let secret = keys.get(&self.name())?;
         let check = secret_check(&secret, &self.document.id)?;
-        if check == self.document.secret_check { Ok(()) } else { Err(DeviceError::KeyMissing) }
+        if check == self.document.secret_check { Ok(secret) } else { Err(DeviceError::KeyMissing) }
     }
 
     /// Forgets the platform's secret of a vault that was never finished.
     pub(crate) fn forget(&self, keys: &KeyStore) {
-        keys.forget(&self.document.id.to_string());
+        keys.forget(&self.name());
     }
 
     /// The vault after its folder was moved.
@@ -231,21 +258,15 @@ impl Vault {
     /// the key store says.
     pub(crate) fn open(&mut self, keys: &KeyStore, pin: &str, at: Moment) -> Result<StoreKey> {
         // Another window or an earlier run may have counted attempts since this was read.
-        if let Some(fresh) = Vault::read(&self.folder)? {
-            self.document = fresh.document;
-        }
+        self.refresh()?;
         if let Some(retry_at) = self.retry_at(at) {
             return Err(DeviceError::TooManyAttempts { retry_at: Some(retry_at) });
         }
         // The key store first: its failures are no attempts.
-        let document = &self.document;
-        let secret = keys.get(&document.id.to_string())?;
-        if secret_check(&secret, &document.id)? != document.secret_check {
-            return Err(DeviceError::KeyMissing);
-        }
-        let salt = decode::<16>(&document.salt)?;
-        let nonce = decode::<24>(&document.nonce)?;
-        let wrapped = decode::<48>(&document.wrapped)?;
+        let secret = self.secret(keys)?;
+        let salt = decode::<16>(&self.document.salt)?;
+        let nonce = decode::<24>(&self.document.nonce)?;
+        let wrapped = decode::<48>(&self.document.wrapped)?;
 
         self.document.failed = self.document.failed.saturating_add(1);
         self.document.failed_uptime = at.uptime;
@@ -255,15 +276,7 @@ impl Vault {
         let document = &self.document;
         let kek = kek(&document.kdf, &salt, &secret, &document.id, pin)?;
         let aad = aad(&document.id, &document.user, document.device);
-        let opened = XChaCha20Poly1305::new(kek.as_slice().into())
-            .decrypt(XNonce::from_slice(&nonce), Payload { msg: &wrapped, aad: aad.as_bytes() })
-            .map(Zeroizing::new)
-            .map_err(|_| DeviceError::WrongPin { retry_at })?;
-        let mut key: StoreKey = Zeroizing::new([0; 32]);
-        if opened.len() != key.len() {
-            return Err(DeviceError::StoreDamaged("the wrapped key has another length".into()));
-        }
-        key.copy_from_slice(&opened);
+        let key = unwrap(&nonce, &wrapped, &kek, &aad)?.ok_or(DeviceError::WrongPin { retry_at })?;
 
         self.document.failed = 0;
         self.document.failed_uptime = 0;
@@ -271,11 +284,78 @@ impl Vault {
         Ok(key)
     }
 
-    /// Notes what the server says of the user now.
-    pub(crate) fn set_user(&mut self, user: &UserView) -> Result<()> {
+    /// Whether a finger or a face opens it.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.document.guarded.is_some()
+    }
+
+    /// Whether a finger or a face would be of use now; nobody is asked for one otherwise.
+    ///
+    /// # Errors
+    /// [`DeviceError::GuardedUnavailable`] when it is off, and [`DeviceError::TooManyAttempts`] while
+    /// the wait after wrong PINs runs. The wait is the store's, not the PIN's: somebody is trying to get
+    /// in, and whoever holds the phone of a person asleep beside them must not have a second door to
+    /// try meanwhile. Its user loses nothing by that: they would wait for the PIN just as long.
+    pub(crate) fn may_open_guarded(&self, at: Moment) -> Result<()> {
+        if let Some(retry_at) = self.retry_at(at) {
+            return Err(DeviceError::TooManyAttempts { retry_at: Some(retry_at) });
+        }
+        if self.is_guarded() { Ok(()) } else { Err(off()) }
+    }
+
+    /// Wraps its key under a guarded secret. Writes nothing: see [`Self::set_guarded`].
+    ///
+    /// # Errors
+    /// What the key store says.
+    pub(crate) fn wrap_guarded(&self, keys: &KeyStore, key: &StoreKey, secret: &[u8]) -> Result<Guarded> {
+        let Document { id, user, device, .. } = &self.document;
+        let kek = guarded_kek(&self.secret(keys)?, secret, id)?;
+        let (nonce, wrapped) = wrap(key, &kek, &guarded_aad(id, user, *device))?;
+        Ok(Guarded { nonce, wrapped })
+    }
+
+    /// Turns it on with a wrap, or off.
+    pub(crate) fn set_guarded(&mut self, guarded: Option<Guarded>) -> Result<()> {
+        self.refresh()?;
+        if self.document.guarded == guarded {
+            return Ok(());
+        }
+        self.document.guarded = guarded;
+        self.write()
+    }
+
+    /// Opens the vault with what guarded storage gave. No attempt at the PIN: it counts none, and
+    /// those that were counted stay, since nobody has shown that they know the PIN.
+    ///
+    /// # Errors
+    /// As [`Self::may_open_guarded`], [`DeviceError::GuardedWrong`] for anything but the secret, or
+    /// what the key store says.
+    pub(crate) fn open_guarded(&mut self, keys: &KeyStore, secret: &[u8], at: Moment) -> Result<StoreKey> {
+        self.refresh()?;
+        self.may_open_guarded(at)?;
+        let Document { id, user, device, guarded, .. } = &self.document;
+        let guarded = guarded.as_ref().ok_or_else(off)?;
+        // A platform's "yes" without a secret ends here; so would any other length below.
+        if secret.len() != guarded::LENGTH {
+            return Err(DeviceError::GuardedWrong);
+        }
+        let nonce = decode::<24>(&guarded.nonce)?;
+        let wrapped = decode::<48>(&guarded.wrapped)?;
+        let kek = guarded_kek(&self.secret(keys)?, secret, id)?;
+        unwrap(&nonce, &wrapped, &kek, &guarded_aad(id, user, *device))?.ok_or(DeviceError::GuardedWrong)
+    }
+
+    /// Reads again what another handle may have written since.
+    fn refresh(&mut self) -> Result<()> {
         if let Some(fresh) = Vault::read(&self.folder)? {
             self.document = fresh.document;
         }
+        Ok(())
+    }
+
+    /// Notes what the server says of the user now.
+    pub(crate) fn set_user(&mut self, user: &UserView) -> Result<()> {
+        self.refresh()?;
         if self.document.user == *user {
             return Ok(());
         }
@@ -288,9 +368,7 @@ impl Vault {
         if self.device() == device {
             return Ok(());
         }
-        if let Some(fresh) = Vault::read(&self.folder)? {
-            self.document = fresh.document;
-        }
+        self.refresh()?;
         self.document.goes_on_as = Some(device);
         self.write()
     }
@@ -321,6 +399,15 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A new secret for guarded storage.
+pub(crate) fn guarded_secret() -> Result<Zeroizing<[u8; guarded::LENGTH]>> {
+    Ok(Zeroizing::new(random()?))
+}
+
+fn off() -> DeviceError {
+    DeviceError::GuardedUnavailable("it is not turned on for this user".into())
+}
+
 fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -335,9 +422,42 @@ fn decode<const N: usize>(text: &str) -> Result<[u8; N]> {
     Ok(bytes)
 }
 
+/// A key under another: the nonce and the ciphertext, in hexadecimal.
+fn wrap(key: &StoreKey, kek: &StoreKey, aad: &str) -> Result<(String, String)> {
+    let nonce = random::<24>()?;
+    let wrapped = XChaCha20Poly1305::new(kek.as_slice().into())
+        .encrypt(XNonce::from_slice(&nonce), Payload { msg: key.as_slice(), aad: aad.as_bytes() })
+        .map_err(|_| DeviceError::Internal("the store's key could not be wrapped".into()))?;
+    Ok((hex::encode(nonce), hex::encode(wrapped)))
+}
+
+/// The other way; nothing if it is not the key that it was wrapped under.
+fn unwrap(nonce: &[u8; 24], wrapped: &[u8; 48], kek: &StoreKey, aad: &str) -> Result<Option<StoreKey>> {
+    let opened = XChaCha20Poly1305::new(kek.as_slice().into())
+        .decrypt(XNonce::from_slice(nonce), Payload { msg: wrapped, aad: aad.as_bytes() })
+        .map(Zeroizing::new);
+    let Ok(opened) = opened else { return Ok(None) };
+    let mut key: StoreKey = Zeroizing::new([0; 32]);
+    if opened.len() != key.len() {
+        return Err(DeviceError::StoreDamaged("the wrapped key has another length".into()));
+    }
+    key.copy_from_slice(&opened);
+    Ok(Some(key))
+}
+
 /// What the wrapped key belongs to: a vault cannot be passed off as another one's. Names may change.
 fn aad(id: &Uuid, user: &UserView, device: DeviceId) -> String {
     format!("vereda-vault-1/{id}/{}/{device}", user.id)
+}
+
+/// The same for the guarded wrap. No PIN's wrap has this: where one has its id, this has a word.
+fn guarded_aad(id: &Uuid, user: &UserView, device: DeviceId) -> String {
+    format!("vereda-vault-1/guarded/{id}/{}/{device}", user.id)
+}
+
+/// As random as both of its parts: nothing of it can be guessed, so nothing is stretched.
+fn guarded_kek(platform: &[u8], guarded: &[u8], id: &Uuid) -> Result<StoreKey> {
+    expand(platform, guarded, &format!("vereda-vault-1/guarded-kek/{id}"))
 }
 
 fn kek(kdf: &Kdf, salt: &[u8], secret: &[u8], id: &Uuid, pin: &str) -> Result<Zeroizing<[u8; 32]>> {
@@ -517,6 +637,156 @@ mod tests {
         assert!(vault.retry_at(at(1)).is_some(), "the attempts still count");
         let late = at(10 * 24 * 3_600_000);
         assert_eq!(*vault.open(&keys, "274913", late).unwrap(), *key);
+    }
+
+    /// A vault that a finger opens, its key and the secret for it.
+    fn guarded(folder: &Path, keys: &KeyStore) -> (Vault, StoreKey, Zeroizing<[u8; 32]>) {
+        let (mut vault, key) = Vault::create(folder, keys, user(), DEVICE, "274913", QUICK).unwrap();
+        let secret = guarded_secret().unwrap();
+        let wrap = vault.wrap_guarded(keys, &key, secret.as_slice()).unwrap();
+        vault.set_guarded(Some(wrap)).unwrap();
+        (vault, key, secret)
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_the_guarded_wrap_opens_nothing() {
+        let (folder, keys) = (tempfile::tempdir().unwrap(), keys());
+        let (mut vault, key, secret) = guarded(folder.path(), &keys);
+        let whole = vault.document.guarded.clone().unwrap();
+        let path = folder.path().join(FILE);
+        let mut open = |changed: Guarded| {
+            // Not durably, so many times.
+            let document = Document { guarded: Some(changed), ..vault.document.clone() };
+            std::fs::write(&path, serde_json::to_vec(&document).unwrap()).unwrap();
+            vault.open_guarded(&keys, secret.as_slice(), at(0))
+        };
+        assert_eq!(*open(whole.clone()).unwrap(), *key);
+        let flipped = |text: &str, bit: usize| {
+            let mut bytes = hex::decode(text).unwrap();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            hex::encode(bytes)
+        };
+        for bit in 0..24 * 8 {
+            let nonce = flipped(&whole.nonce, bit);
+            let opened = open(Guarded { nonce, ..whole.clone() });
+            assert!(matches!(opened, Err(DeviceError::GuardedWrong)), "bit {bit} of the nonce");
+        }
+        for bit in 0..48 * 8 {
+            let wrapped = flipped(&whole.wrapped, bit);
+            let opened = open(Guarded { wrapped, ..whole.clone() });
+            assert!(matches!(opened, Err(DeviceError::GuardedWrong)), "bit {bit} of the key");
+        }
+        for cut in [&whole.wrapped[2..], "", "zz"] {
+            let opened = open(Guarded { wrapped: cut.to_owned(), ..whole.clone() });
+            assert!(matches!(opened, Err(DeviceError::StoreDamaged(_))), "{cut:?}");
+        }
+        assert_eq!(*open(whole).unwrap(), *key);
+    }
+
+    #[test]
+    fn no_wrap_is_taken_for_the_other_nor_for_another_vaults() {
+        let (folder, other, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), keys());
+        let (mut vault, key, secret) = guarded(folder.path(), &keys);
+        let opens = |vault: &mut Vault| {
+            vault.write().unwrap();
+            vault.open_guarded(&keys, secret.as_slice(), at(0)).is_ok()
+        };
+        let whole = vault.document.clone();
+        let Document { nonce, wrapped, .. } = whole.clone();
+        vault.document.guarded = Some(Guarded { nonce, wrapped });
+        assert!(!opens(&mut vault), "the PIN's wrap as the guarded one");
+        vault.document = whole.clone();
+        let Guarded { nonce, wrapped } = whole.guarded.clone().unwrap();
+        (vault.document.nonce, vault.document.wrapped) = (nonce, wrapped);
+        vault.write().unwrap();
+        assert!(matches!(vault.open(&keys, "274913", at(0)), Err(DeviceError::WrongPin { .. })));
+
+        // Under the very keys, each label alone keeps them apart.
+        let (id, platform) = (whole.id, vault.secret(&keys).unwrap());
+        let kek = guarded_kek(&platform, secret.as_slice(), &id).unwrap();
+        let wrapped_for = |aad: String| {
+            let (nonce, wrapped) = wrap(&key, &kek, &aad).unwrap();
+            Some(Guarded { nonce, wrapped })
+        };
+        vault.document = whole.clone();
+        vault.document.guarded = wrapped_for(guarded_aad(&id, &user(), DEVICE));
+        assert!(opens(&mut vault));
+        let stranger = UserView { id: UserId(Uuid::from_u128(8)), ..user() };
+        for aad in [
+            aad(&id, &user(), DEVICE),
+            guarded_aad(&Uuid::now_v7(), &user(), DEVICE),
+            guarded_aad(&id, &stranger, DEVICE),
+            guarded_aad(&id, &user(), DeviceId(Uuid::from_u128(10))),
+            String::new(),
+        ] {
+            vault.document.guarded = wrapped_for(aad.clone());
+            assert!(!opens(&mut vault), "{aad}");
+        }
+        let (of_other, ..) = self::guarded(other.path(), &keys);
+        vault.document.guarded = of_other.document.guarded;
+        assert!(!opens(&mut vault), "another vault's");
+    }
+
+    #[test]
+    fn a_guarded_secret_without_the_key_stores_opens_nothing_and_is_no_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut vault, _, secret) = guarded(folder.path(), &keys());
+        assert!(matches!(
+            vault.open_guarded(&keys(), secret.as_slice(), at(0)),
+            Err(DeviceError::KeyMissing)
+        ));
+        let other = keys();
+        other.put(&vault.name(), &[1; 32]).unwrap();
+        assert!(matches!(vault.open_guarded(&other, secret.as_slice(), at(0)), Err(DeviceError::KeyMissing)));
+        // Not even if the check of the key store's secret were forged in the file.
+        vault.document.secret_check = secret_check(&[1; 32], &vault.document.id).unwrap();
+        vault.write().unwrap();
+        let opened = vault.open_guarded(&other, secret.as_slice(), at(0));
+        assert!(matches!(opened, Err(DeviceError::GuardedWrong)));
+        assert_eq!(Vault::read(folder.path()).unwrap().unwrap().document.failed, 0);
+    }
+
+    #[test]
+    fn what_opens_a_vault_outlives_a_new_name_a_new_server_and_a_new_identity() {
+        let (folder, keys) = (tempfile::tempdir().unwrap(), keys());
+        let (vault, key, secret) = guarded(folder.path(), &keys);
+        // Another handle, as a session has one, from before it was turned on.
+        let mut stale = vault;
+        stale.document.guarded = None;
+        let moved = UserView {
+            name: "Ana María".into(),
+            branch: "Sur".into(),
+            role: Role::Manager,
+            server: "https://vereda.example.net".into(),
+            ..user()
+        };
+        stale.set_user(&moved).unwrap();
+        stale.document.guarded = None;
+        stale.set_device(DeviceId(Uuid::from_u128(11))).unwrap();
+        let mut again = Vault::read(folder.path()).unwrap().unwrap();
+        assert_eq!(*again.open(&keys, "274913", at(0)).unwrap(), *key);
+        assert_eq!(*again.open_guarded(&keys, secret.as_slice(), at(0)).unwrap(), *key);
+        assert_eq!((again.device(), again.user()), (DeviceId(Uuid::from_u128(11)), &moved));
+    }
+
+    /// As versions wrote it that knew of no finger, and as such a version leaves a newer one.
+    #[test]
+    fn a_vault_from_before_fingers_opens_and_loses_nothing_but_them() {
+        let (folder, keys) = (tempfile::tempdir().unwrap(), keys());
+        let (_, key, secret) = guarded(folder.path(), &keys);
+        let path = folder.path().join(FILE);
+        let mut old: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(old["format"], 1, "which such a version reads");
+        assert!(old.as_object_mut().unwrap().remove("guarded").is_some());
+        std::fs::write(&path, old.to_string()).unwrap();
+        let mut vault = Vault::read(folder.path()).unwrap().unwrap();
+        assert!(!vault.is_guarded());
+        let opened = vault.open_guarded(&keys, secret.as_slice(), at(0));
+        assert!(matches!(opened, Err(DeviceError::GuardedUnavailable(_))));
+        assert_eq!(*vault.open(&keys, "274913", at(0)).unwrap(), *key);
+        // Where it is off, the file is what such a version would write.
+        let new: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(new, old);
     }
 
     #[test]

@@ -52,6 +52,8 @@ commands! {
     Enrol = "enrol": EnrolRequest => Status;
     /// Opens a user's store with their PIN; needs no network.
     Unlock = "unlock": UnlockRequest => Status;
+    /// Opens it with a finger or a face, if that was turned on; needs no network.
+    UnlockGuarded = "unlock_guarded": UnlockGuardedRequest => Status;
     /// Closes it.
     Lock = "lock": () => Status;
     /// Signs in again with the password after the server ended the session.
@@ -106,6 +108,8 @@ commands! {
     GetModel = "model": () => ModelView;
     /// Changes settings.
     SetSettings = "set_settings": Settings => Settings;
+    /// Lets a finger or a face open the store that is open now, or not any more.
+    SetGuarded = "set_guarded": SetGuardedRequest => Status;
 }
 
 /// A refusal as a screen gets it.
@@ -186,6 +190,16 @@ error_codes! {
     KeyStoreUnavailable = "key-store-unavailable",
     /// The key store has lost this device's secret.
     KeyMissing = "key-missing",
+    /// No finger or face opens the store now: the device has no sensor for it, or it is off.
+    GuardedUnavailable = "guarded-unavailable",
+    /// The dialog for a finger or a face was closed.
+    GuardedCancelled = "guarded-cancelled",
+    /// The device refuses fingers and faces for a while.
+    GuardedLockedOut = "guarded-locked-out",
+    /// Who the device recognises has changed: it was turned off.
+    GuardedInvalidated = "guarded-invalidated",
+    /// What the device gave for a finger or a face does not open the store.
+    GuardedWrong = "guarded-wrong",
     /// The store cannot be decrypted or is damaged.
     StoreDamaged = "store-damaged",
     /// The store was written by a newer version of the app.
@@ -247,6 +261,18 @@ pub struct Status {
     pub version: String,
     /// What the device is called.
     pub device_name: String,
+    /// Whether a finger or a face can be used.
+    #[serde(default)]
+    pub guarded: GuardedView,
+}
+
+/// Whether a finger or a face can be used here, and whose store it opens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardedView {
+    /// Whether the device can recognise anybody at the moment.
+    pub available: bool,
+    /// Who has turned it on.
+    pub on: Vec<UserId>,
 }
 
 /// Where in its life the app is.
@@ -330,6 +356,51 @@ pub struct UnlockRequest {
 impl std::fmt::Debug for UnlockRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UnlockRequest").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// What the platform's dialog for a finger or a face says, as far as the platform lets it be said. The
+/// words are in the catalogues, which the screens have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Above.
+    pub title: String,
+    /// What for.
+    pub reason: String,
+    /// On the button that closes it.
+    pub cancel: String,
+}
+
+/// See [`UnlockGuarded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockGuardedRequest {
+    /// Whose store.
+    pub user: UserId,
+    /// How they are asked.
+    pub prompt: Prompt,
+}
+
+/// See [`SetGuarded`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "set", rename_all = "snake_case")]
+pub enum SetGuardedRequest {
+    /// From now on, once a finger or a face was recognised.
+    On {
+        /// The PIN again: whoever finds a store open must not give themselves a way in.
+        pin: String,
+        /// How they are asked.
+        prompt: Prompt,
+    },
+    /// Not any more.
+    Off,
+}
+
+impl std::fmt::Debug for SetGuardedRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SetGuardedRequest::On { .. } => "SetGuardedRequest::On(..)",
+            SetGuardedRequest::Off => "SetGuardedRequest::Off",
+        })
     }
 }
 

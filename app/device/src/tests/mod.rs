@@ -3,6 +3,7 @@
 mod cut;
 mod damage;
 mod flow;
+mod guarded;
 mod pull;
 mod saves;
 mod search;
@@ -35,6 +36,7 @@ pub struct Device {
     pub folder: tempfile::TempDir,
     pub keys: KeyStore,
     pub now: Arc<AtomicI64>,
+    pub sensor: Option<Arc<guarded::Sensor>>,
 }
 
 pub fn bundle(name: &str) -> Vec<u8> {
@@ -58,11 +60,16 @@ pub fn user(n: u128, role: Role) -> UserInfo {
 
 impl Device {
     pub fn new() -> Device {
+        Device::with(None)
+    }
+
+    /// On a platform that recognises fingers, if there is a sensor.
+    pub fn with(sensor: Option<Arc<guarded::Sensor>>) -> Device {
         let folder = tempfile::tempdir().unwrap();
         let keys = KeyStore::given(keyring_core::mock::Store::new().unwrap());
         let now = Arc::new(AtomicI64::new(START));
-        let app = app(folder.path(), &keys, &now);
-        Device { app, folder, keys, now }
+        let app = app(folder.path(), &keys, &now, sensor.as_ref());
+        Device { app, folder, keys, now, sensor }
     }
 
     /// As after an enrolment, with a server that is switched off.
@@ -103,7 +110,7 @@ impl Device {
     /// The same folder and key store after the process was started again.
     pub fn restarted(&mut self) {
         self.app.0.close();
-        self.app = app(self.folder.path(), &self.keys, &self.now);
+        self.app = app(self.folder.path(), &self.keys, &self.now, self.sensor.as_ref());
     }
 
     pub fn pass(&self, ms: Millis) {
@@ -128,9 +135,9 @@ impl Device {
     }
 }
 
-fn app(folder: &Path, keys: &KeyStore, now: &Arc<AtomicI64>) -> App {
+fn app(folder: &Path, keys: &KeyStore, now: &Arc<AtomicI64>, sensor: Option<&Arc<guarded::Sensor>>) -> App {
     let now = now.clone();
-    App::open(AppConfig {
+    let config = AppConfig {
         data_dir: folder.to_owned(),
         keystore: keys.clone(),
         device_name: "test".into(),
@@ -141,7 +148,11 @@ fn app(folder: &Path, keys: &KeyStore, now: &Arc<AtomicI64>) -> App {
             move || now.load(Ordering::SeqCst)
         })
         .with_uptime(move || now.load(Ordering::SeqCst)),
-    })
+    };
+    match sensor {
+        Some(sensor) => App::open_guarded(config, sensor.clone()),
+        None => App::open(config),
+    }
 }
 
 /// Activates a bundle as sync does.

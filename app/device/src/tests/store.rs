@@ -132,7 +132,7 @@ fn an_unfinished_enrolment_leaves_nothing_and_an_unknown_folder_is_not_written_o
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_cannot_open_the_same_store() {
     let (device, _) = Device::ready().await;
-    let other = app(device.folder.path(), &device.keys, &device.now);
+    let other = app(device.folder.path(), &device.keys, &device.now, None);
     let request = UnlockRequest { user: user(1, Role::Officer).id, pin: PIN.into() };
     assert_eq!(code(other.unlock(request).await), ErrorCode::Internal);
     device.app.drafts().await.unwrap();

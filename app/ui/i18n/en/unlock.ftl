@@ -1,6 +1,10 @@
 # Unlocking, changing user, and the first start.
 unlock = Unlock
 unlock-prompt = Enter your PIN
+unlock-guarded = Use fingerprint or face
+guarded-title = Open Vereda
+guarded-reason = Your fingerprint or face opens your data.
+guarded-cancel = Use the PIN
 unlock-wait = { $n ->
     [one] Wait { $n } second: you can try again at { $time }
    *[other] Wait { $n } seconds: you can try again at { $time }

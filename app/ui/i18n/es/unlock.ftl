@@ -1,6 +1,10 @@
 # Desbloquear, cambiar de usuario y el primer inicio.
 unlock = Desbloquear
 unlock-prompt = Escriba su PIN
+unlock-guarded = Usar huella o rostro
+guarded-title = Abrir Vereda
+guarded-reason = Sus datos se abren con su huella o su rostro.
+guarded-cancel = Usar el PIN
 unlock-wait = { $n ->
     [one] Espere { $n } segundo: podrá intentar a las { $time }
    *[other] Espere { $n } segundos: podrá intentar a las { $time }

@@ -1,5 +1,6 @@
-//! Language, theme, text size, auto-lock; server, device, about. Every choice holds at once.
+//! Language, theme, text size, auto-lock, a finger or a face; server, device, about. Every choice holds at once.
 
+use crate::browser;
 use crate::components::*;
 use crate::i18n::here;
 use crate::route::Route;
@@ -7,7 +8,9 @@ use crate::shell::Screen;
 use crate::state::{App, Confirm, use_app};
 use crate::t;
 use dioxus::prelude::*;
-use vereda_domain::gateway::{GatewayError, Language, SetSettings, Settings as Chosen, Theme};
+use vereda_domain::gateway::{
+    GatewayError, Language, Prompt, SetGuarded, SetGuardedRequest, SetSettings, Settings as Chosen, Theme,
+};
 
 /// The sizes of text, in per cent.
 const SIZES: [u16; 4] = [100, 125, 150, 200];
@@ -125,6 +128,7 @@ pub fn Settings() -> Element {
                     }
                 }
             }
+            Guarded {}
             ul { class: "rows",
                 Leads { route: Route::Model, icon: Icon::BrainCircuit, label: t!("nav-model"), testid: "settings-model" }
                 Leads { route: Route::Sync, icon: Icon::RefreshCw, label: t!("nav-sync"), testid: "settings-sync" }
@@ -138,7 +142,7 @@ pub fn Settings() -> Element {
                 onclick: move |()| {
                     app.ask(Confirm {
                         title: t!("lock-title"),
-                        body: t!("lock-body"),
+                        body: if guarded(app) { t!("lock-body-guarded") } else { t!("lock-body") },
                         yes: t!("lock-now"),
                         danger: false,
                         on_yes: Callback::new(move |()| {
@@ -146,6 +150,111 @@ pub fn Settings() -> Element {
                         }),
                     });
                 },
+            }
+        }
+    }
+}
+
+/// Whether a finger or a face opens the store that is open.
+fn guarded(app: App) -> bool {
+    app.status
+        .read()
+        .as_ref()
+        .is_some_and(|status| status.user.as_ref().is_some_and(|user| status.guarded.on.contains(&user.id)))
+}
+
+/// Lets a finger or a face open the store. Not there where the device recognises nobody, unless it is on and
+/// somebody may want it off.
+#[component]
+fn Guarded() -> Element {
+    let app = use_app();
+    let mut asking = use_signal(|| false);
+    let mut pin = use_signal(String::new);
+    let mut busy = use_signal(|| false);
+    let mut refusal = use_signal(|| None::<GatewayError>);
+    let on = guarded(app);
+    let available = app.status.read().as_ref().is_some_and(|status| status.guarded.available);
+    if !on && !available {
+        return rsx! {};
+    }
+    let set = move |request: SetGuardedRequest| {
+        spawn(async move {
+            busy.set(true);
+            refusal.set(None);
+            let turned_on = matches!(request, SetGuardedRequest::On { .. });
+            match app.call::<SetGuarded>(request).await {
+                Ok(status) => {
+                    asking.set(false);
+                    app.accept(status);
+                    app.toast(
+                        if turned_on { t!("settings-guarded-on") } else { t!("settings-guarded-off") },
+                        None,
+                    );
+                }
+                Err(error) => refusal.set(Some(error)),
+            }
+            pin.set(String::new());
+            busy.set(false);
+        });
+    };
+    let turn_on = move |()| {
+        set(SetGuardedRequest::On {
+            pin: pin.peek().clone(),
+            prompt: Prompt {
+                title: t!("settings-guarded"),
+                reason: t!("settings-guarded-reason"),
+                cancel: t!("cancel"),
+            },
+        });
+    };
+    rsx! {
+        Panel { testid: "guarded",
+            Switch {
+                id: "guarded",
+                label: t!("settings-guarded"),
+                on,
+                onchange: move |wanted: bool| {
+                    if busy() {
+                        return;
+                    }
+                    refusal.set(None);
+                    pin.set(String::new());
+                    if wanted { asking.toggle() } else { set(SetGuardedRequest::Off) }
+                },
+            }
+            p { class: "field-help", {t!("settings-guarded-help")} }
+            if let Some(error) = refusal() {
+                ErrorPanel { error }
+            }
+            if asking() && !on {
+                if busy() {
+                    Progress { label: t!("settings-guarded-under-way"), testid: "guarded-under-way" }
+                } else {
+                    p { {t!("settings-guarded-pin")} }
+                }
+                div { onmounted: move |_| browser::focus("pin"),
+                    PinPad {
+                        value: pin,
+                        label: t!("settings-guarded-pin"),
+                        enter_label: t!("settings-guarded-enter"),
+                        busy: busy(),
+                        wrong: refusal().is_some(),
+                        oninput: move |()| refusal.set(None),
+                        onenter: turn_on,
+                    }
+                }
+                Button {
+                    label: t!("cancel"),
+                    testid: "guarded-cancel",
+                    look: Look::Quiet,
+                    disabled: busy(),
+                    onclick: move |()| {
+                        pin.set(String::new());
+                        refusal.set(None);
+                        asking.set(false);
+                        browser::focus("guarded");
+                    },
+                }
             }
         }
     }

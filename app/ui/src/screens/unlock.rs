@@ -1,4 +1,5 @@
-//! The PIN pad. It works without a network, and says so.
+//! The PIN pad, and what stands beside it where a finger or a face opens the store too. It works without a
+//! network, and says so.
 
 use super::enrol::Enrol;
 use crate::browser;
@@ -10,7 +11,10 @@ use crate::state::use_app;
 use crate::t;
 use dioxus::prelude::*;
 use vereda_domain::Millis;
-use vereda_domain::gateway::{ErrorCode, GatewayError, Unlock as UnlockCommand, UnlockRequest, UserView};
+use vereda_domain::gateway::{
+    ErrorCode, GatewayError, Prompt, Unlock as UnlockCommand, UnlockGuarded, UnlockGuardedRequest,
+    UnlockRequest, UserView,
+};
 
 /// What is asked: a PIN, who, or everything for somebody new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,8 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
     let app = use_app();
     let mut pin = use_signal(String::new);
     let mut busy = use_signal(|| false);
+    // While the platform's dialog stands there, the PIN can be used all the same.
+    let mut asked = use_signal(|| false);
     let mut refusal = use_signal(|| None::<GatewayError>);
     let mut until = use_signal(|| retry_at);
     use_effect(use_reactive!(|retry_at| if retry_at.is_some() {
@@ -98,7 +104,47 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
             }
         });
     };
-    let plain = |code| matches!(code, ErrorCode::WrongPin | ErrorCode::TooManyAttempts);
+    let finger = move |()| {
+        spawn(async move {
+            asked.set(true);
+            refusal.set(None);
+            let prompt = Prompt {
+                title: t!("guarded-title"),
+                reason: t!("guarded-reason"),
+                cancel: t!("guarded-cancel"),
+            };
+            match app.call::<UnlockGuarded>(UnlockGuardedRequest { user: id, prompt }).await {
+                Ok(status) => app.accept(status),
+                Err(error) => {
+                    asked.set(false);
+                    now.set(browser::now());
+                    until.set(error.retry_at);
+                    if error.code == ErrorCode::GuardedInvalidated {
+                        // It is off now, and the button goes.
+                        app.load_status().await;
+                    }
+                    refusal.set(Some(error));
+                    browser::focus("pin");
+                }
+            }
+        });
+    };
+    let of_finger = |code| {
+        matches!(
+            code,
+            ErrorCode::GuardedUnavailable
+                | ErrorCode::GuardedCancelled
+                | ErrorCode::GuardedLockedOut
+                | ErrorCode::GuardedInvalidated
+                | ErrorCode::GuardedWrong
+        )
+    };
+    let plain = |code| of_finger(code) || matches!(code, ErrorCode::WrongPin | ErrorCode::TooManyAttempts);
+    let guarded = app
+        .status
+        .read()
+        .as_ref()
+        .is_some_and(|status| status.guarded.available && status.guarded.on.contains(&id));
     let said = match (wait, refusal()) {
         (Some(seconds), _) => {
             let time = fmt::time_with_seconds(until().unwrap_or_default());
@@ -145,9 +191,19 @@ fn Pin(user: UserView, retry_at: Option<Millis>, on_other: EventHandler<()>) -> 
                         enter_label: t!("unlock"),
                         busy: busy(),
                         disabled: wait.is_some(),
-                        wrong: refusal().is_some(),
+                        wrong: refusal().is_some_and(|error| !of_finger(error.code)),
                         oninput: move |()| refusal.set(None),
                         onenter: unlock,
+                    }
+                }
+                if guarded {
+                    Button {
+                        label: t!("unlock-guarded"),
+                        testid: "unlock-guarded",
+                        icon: Icon::Fingerprint,
+                        busy: asked(),
+                        disabled: busy() || wait.is_some(),
+                        onclick: finger,
                     }
                 }
                 Button {
