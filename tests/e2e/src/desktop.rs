@@ -25,6 +25,7 @@ const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus C
 /// See the module.
 pub struct Desktop {
     home: TempDir,
+    steady: bool,
     display: String,
     bus: String,
     // In the order in which they are to end.
@@ -61,6 +62,7 @@ impl Desktop {
 
         let desktop = Desktop {
             home,
+            steady: false,
             display,
             bus: address,
             keyring: tokio::sync::Mutex::new(None),
@@ -69,6 +71,18 @@ impl Desktop {
         };
         desktop.key_ring(Some("data")).await?;
         Ok(desktop)
+    }
+
+    /// Has pages interpret their WebAssembly and never compile it.
+    ///
+    /// For each function that it compiles WebKit stops the thread that draws by a signal, a thousand times in the first ten
+    /// seconds of this app (`strace -f -e trace=tgkill`), and the handler leaves `errno` changed
+    /// (`Source/WTF/wtf/posix/ThreadingPOSIX.cpp`). Skia takes that for a failure of its own: it could once not read
+    /// the number 2 in its own sources, and ended the page's process. The app comes back from that by itself; a
+    /// WebDriver session does not. Without the compiler no such signal is sent. Nothing that is measured runs so.
+    pub fn steady(mut self) -> Desktop {
+        self.steady = true;
+        self
     }
 
     /// Ends the key ring, and starts it again with what it keeps in this folder; the first one is
@@ -106,6 +120,9 @@ impl Desktop {
         personal(command, self.home.path(), &self.display, &self.bus);
         // There is no graphics card behind this screen.
         command.env("WEBKIT_DISABLE_COMPOSITING_MODE", "1").env("WEBKIT_DISABLE_DMABUF_RENDERER", "1");
+        if self.steady {
+            command.env("JSC_useBBQJIT", "0");
+        }
         command.env("LIBGL_ALWAYS_SOFTWARE", "1").env("NO_AT_BRIDGE", "1").env("GTK_THEME", "Adwaita");
     }
 

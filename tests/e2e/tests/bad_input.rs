@@ -16,7 +16,7 @@ const CLIENTS: u32 = 8;
 
 #[tokio::test]
 async fn whatever_goes_wrong_is_said_in_both_languages_and_costs_nothing() -> Result<()> {
-    let desktop = Desktop::start(400, 820).await?;
+    let desktop = Desktop::start(400, 820).await?.steady();
     let mut server = Server::start(&desktop.home().join("server"), CLIENTS).await?;
     let officer = server.sign_in("officer", 0)?;
     let data = desktop.home().join("phone");

@@ -13,7 +13,7 @@ const NAME: &str = "María Ñáñez <script>alert('x')</script>";
 
 #[tokio::test]
 async fn capture_offline_score_keep_sync_review_new_model() -> Result<()> {
-    let desktop = Desktop::start(1366, 800).await?;
+    let desktop = Desktop::start(1366, 800).await?.steady();
     let mut server = Server::start(&desktop.home().join("server"), CLIENTS).await?;
     let officer = server.sign_in("officer", 0)?;
     let manager = server.of_branch("manager", officer.branch.as_deref()).remove(0);
