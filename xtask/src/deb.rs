@@ -85,13 +85,13 @@ fn package(program: &Path, folder: &Path, small: bool) -> Result<PathBuf> {
 fn stage(program: &Path, tree: &Path) -> Result<()> {
     for (from, to, mode) in FILES {
         let bytes = fs::read(root().join(from)).with_context(|| format!("reading {from}"))?;
-        put(&tree.join(to), &bytes, *mode)?;
+        put(tree, to, &bytes, *mode)?;
     }
-    put(&tree.join(CONFFILE), settings()?.as_bytes(), 0o644)?;
-    put(&tree.join("DEBIAN/conffiles"), format!("/{CONFFILE}\n").as_bytes(), 0o644)?;
-    put(&tree.join("usr/share/doc/vereda-server/copyright"), COPYRIGHT.as_bytes(), 0o644)?;
+    put(tree, CONFFILE, settings()?.as_bytes(), 0o644)?;
+    put(tree, "DEBIAN/conffiles", format!("/{CONFFILE}\n").as_bytes(), 0o644)?;
+    put(tree, "usr/share/doc/vereda-server/copyright", COPYRIGHT.as_bytes(), 0o644)?;
+    put(tree, "usr/bin/vereda-server", &[], 0o755)?;
     let installed = tree.join("usr/bin/vereda-server");
-    put(&installed, &[], 0o755)?;
     succeed(command("strip").args(["--strip-unneeded", "-o"]).arg(&installed).arg(program))?;
     mode(&installed, 0o755)
 }
@@ -115,18 +115,17 @@ fn settings() -> Result<String> {
     Ok(example.replace(default, packaged))
 }
 
-fn put(file: &Path, bytes: &[u8], bits: u32) -> Result<()> {
-    let parent = file.parent().context("a file is in a folder")?;
-    fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-    // Whatever the umask of whoever builds is, others have to get in.
-    let mut inside = parent;
-    while inside.file_name().is_some_and(|name| name != "tree") {
-        mode(inside, 0o755)?;
-        inside = inside.parent().context("the tree is above")?;
+/// Writes a file of the package: `to` is its place below the tree.
+fn put(tree: &Path, to: &str, bytes: &[u8], bits: u32) -> Result<()> {
+    let file = tree.join(to);
+    let folders = Path::new(to).parent().context("a file is in a folder")?;
+    fs::create_dir_all(tree.join(folders)).with_context(|| format!("making {}", folders.display()))?;
+    // Whatever the umask of whoever builds is, others have to get in: to the tree and below, and nowhere else.
+    for inside in folders.ancestors() {
+        mode(&tree.join(inside), 0o755)?;
     }
-    mode(inside, 0o755)?;
-    fs::write(file, bytes).with_context(|| format!("writing {}", file.display()))?;
-    mode(file, bits)
+    fs::write(&file, bytes).with_context(|| format!("writing {}", file.display()))?;
+    mode(&file, bits)
 }
 
 #[cfg(unix)]
@@ -144,10 +143,10 @@ fn mode(_: &Path, _: u32) -> Result<()> {
 /// `deploy/debian/control` with what only the built program tells.
 fn control(tree: &Path, work: &Path, architecture: &str) -> Result<String> {
     // dpkg-shlibdeps wants to be in a source package.
-    put(
-        &work.join("debian/control"),
-        b"Source: vereda-server\n\nPackage: vereda-server\nArchitecture: any\n",
-        0o644,
+    fs::create_dir_all(work.join("debian"))?;
+    fs::write(
+        work.join("debian/control"),
+        "Source: vereda-server\n\nPackage: vereda-server\nArchitecture: any\n",
     )?;
     let mut ask = command("dpkg-shlibdeps");
     ask.current_dir(work).arg("-O").arg("-e").arg(tree.join("usr/bin/vereda-server"));
@@ -252,7 +251,11 @@ mod tests {
         let program = built("vereda-server", false);
         assert!(program.exists(), "run `cargo build -p vereda-server` first; `cargo xtask test` does");
         let dir = tempfile::tempdir().unwrap();
+        let mode_of = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let before = dir.path().ancestors().map(mode_of).collect::<Vec<_>>();
         let package = package(&program, dir.path(), false).unwrap();
+        let after = dir.path().ancestors().map(mode_of).collect::<Vec<_>>();
+        assert_eq!(before, after, "the folders that it is built in stay as they are");
         let field = |name: &str| output(command("dpkg-deb").arg("-f").arg(&package).arg(name)).unwrap();
         assert_eq!(field("Package").trim(), "vereda-server");
         assert_eq!(field("Version").trim(), env!("CARGO_PKG_VERSION"));
