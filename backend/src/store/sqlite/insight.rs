@@ -31,7 +31,8 @@ impl InsightStore for SqliteStore {
     async fn count(&self, limit: u32, counter: Counter) -> Result<Counted> {
         // Counting is most of the work, and is done where nobody who writes waits for it. Until its sums are
         // written, nobody else counts; what changes in an entry meanwhile is noted anew, and counted then.
-        let _turn = self.counting.lock().await;
+        // Whoever asked may go away before: the turn goes along, and is over when what it wrote is committed.
+        let turn = self.counting.clone().lock_owned().await;
         let (places, counts) = self
             .read("count scores", move |t| {
                 let (places, uncounted) = take(t, limit)?;
@@ -48,9 +49,10 @@ impl InsightStore for SqliteStore {
                 run(t, "count scores", "DELETE FROM uncounted WHERE place = ?1", [place])?;
             }
             add_counts(t, &counts)?;
-            Ok(Counted::Rows(places.len()))
+            Ok((Counted::Rows(places.len()), turn))
         })
         .await
+        .map(|(counted, _)| counted)
     }
 
     async fn uncounted(&self) -> Result<u64> {

@@ -66,7 +66,7 @@ pub struct SqliteStore {
     /// What every request asks for.
     known: Arc<known::Known>,
     /// Whose turn it is to count scores.
-    counting: tokio::sync::Mutex<()>,
+    counting: Arc<tokio::sync::Mutex<()>>,
     // Goes last: the last connection that is closed puts the log into the file, which readers cannot.
     writer: Writer,
 }
@@ -168,7 +168,7 @@ impl SqliteStore {
             writer,
             writing: AtomicUsize::new(0),
             known: Arc::default(),
-            counting: tokio::sync::Mutex::new(()),
+            counting: Arc::default(),
             readers: Arc::new(readers),
         })
     }
@@ -507,6 +507,33 @@ mod tests {
             "11".to_owned(),
         ];
         assert_eq!(moved.await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn counting_that_nobody_waits_for_any_more_keeps_its_turn_until_it_is_written() {
+        use crate::store::{Counted, Counts, InsightStore};
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&SqliteStore::file_in(dir.path()), 2).unwrap());
+        let note = "INSERT INTO uncounted(id, scored_ms, fresh) VALUES (zeroblob(16), 1, 1)";
+        store.write("test", move |t| t.execute(note, []).map_err(|e| database("test", e))).await.unwrap();
+        let (go_on, held) = mpsc::channel::<()>();
+        let other = store.clone();
+        let busy = tokio::spawn(async move {
+            other.write("test", move |_| held.recv().map_err(|_| StoreError::Closed)).await
+        });
+        let counter = store.clone();
+        let counting =
+            tokio::spawn(async move { counter.count(10, Box::new(|_| Ok(Counts::default()))).await });
+        while store.writing.load(Ordering::Relaxed) < 2 {
+            tokio::task::yield_now().await;
+        }
+        counting.abort();
+        assert!(counting.await.unwrap_err().is_cancelled());
+        assert!(store.counting.try_lock().is_err(), "somebody else would count the same rows again");
+        go_on.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        let next = store.count(10, Box::new(|_| Ok(Counts::default()))).await.unwrap();
+        assert_eq!(next, Counted::Rows(0), "they were counted once");
     }
 
     #[tokio::test]
