@@ -20,6 +20,10 @@ use vereda_server::import::{Key, import, new_key};
 use vereda_server::server::Signals;
 use vereda_server::{Config, ServerError, demo, logging, server};
 
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Vereda's central backend.
 #[derive(Parser)]
 #[command(name = "vereda-server", version, about)]

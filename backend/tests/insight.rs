@@ -508,7 +508,7 @@ async fn performance_equals_scikit_learn_on_both_databases() {
                 });
                 entries.push((scored_ms, entry));
             }
-            store.add_history(entries, now_ms()).await.unwrap();
+            store.add_history(&entries, now_ms()).await.unwrap();
             store.add_outcomes(UserId(Uuid::from_u128(1)), outcomes, now_ms()).await.unwrap();
             while insight.catch_up().await.unwrap() > 0 {}
             let span = Span { horizon_months: 12, branch: Some(branch), ..Span::default() };

@@ -67,7 +67,7 @@ async fn postgres_keeps_the_history_by_month() {
     let january = november + 45 * 24 * 3600 * 1000;
     let put = async |n: u128, scored_ms: Millis, now: Millis| {
         store
-            .add_history(vec![(scored_ms, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4))], now)
+            .add_history(&[(scored_ms, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4))], now)
             .await
             .unwrap();
     };
@@ -86,7 +86,7 @@ async fn postgres_keeps_the_history_by_month() {
             tokio::spawn(async move {
                 let store = PostgresStore::connect(&url, 2).await.unwrap();
                 let entry = entry(n, UserId(Uuid::from_u128(1)), None, Group::T4);
-                store.add_history(vec![(january, entry)], january).await.unwrap();
+                store.add_history(&[(january, entry)], january).await.unwrap();
             })
         })
         .collect();
@@ -775,7 +775,7 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
             client_ref: Some("cédula 77".into()),
             ..entry(n, officer, None, Group::T1)
         };
-        store.add_history(vec![(7_000, named)], 7_000).await.unwrap();
+        store.add_history(&[(7_000, named)], 7_000).await.unwrap();
     }
     let of = RefToForget {
         service: world.officer.id,
@@ -969,7 +969,7 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
         let group = if n % 2 == 0 { Group::T2 } else { Group::T8 };
         let scored_ms = Millis::try_from(n / 2).unwrap() * 1000;
         store
-            .add_history(vec![(scored_ms, entry(n, officer.id, branch.map(|b| b.id), group))], 77_000)
+            .add_history(&[(scored_ms, entry(n, officer.id, branch.map(|b| b.id), group))], 77_000)
             .await
             .unwrap();
     }

@@ -3,6 +3,7 @@
 
 #[path = "../../../app/device/examples/bench_sync/chain.rs"]
 mod chain;
+mod constant;
 mod field;
 mod growth;
 mod idle;
@@ -101,6 +102,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
+    if let Ok(listen) = std::env::var(constant::LISTEN) {
+        return constant::serve(&listen).await;
+    }
     let options = Options::parse();
     std::fs::create_dir_all(&options.work)?;
     let is = |part| options.part == Part::All || options.part == part;

@@ -129,8 +129,9 @@ pub async fn measure(options: &Options) -> Result<(), Failure> {
             Some(careless),
         ),
         contestant("FastAPI with XGBoost", Program::fastapi(&options.gunicorn, &options.booster)?, None),
+        contestant("axum, always the same bytes", Program::constant()?, None),
     ];
-    let [ours, _, theirs] = &all;
+    let [ours, _, theirs, _] = &all;
     let token = ours.account.as_ref().ok_or("no account")?.token(&ours.program).await?;
     let (golden, largest) = compare(&ours.program, &token, &theirs.program).await?;
     println!(
@@ -162,13 +163,14 @@ pub async fn measure(options: &Options) -> Result<(), Failure> {
             [one.middle(|t| t.rate), one.middle(|t| t.p50), one.middle(|t| t.p99), one.middle(|t| t.cpu)];
         print(&table, "median", one.name, figures, "");
     }
-    let [stored, dropped, theirs] = &all;
+    let [stored, dropped, theirs, constant] = &all;
     let table = Table::new(&["what", "measured", "goal"]);
     let ratio = |one: &Contestant| format!("{:.1} x", one.middle(|t| t.rate) / theirs.middle(|t| t.rate));
     let (p99, p50) = (stored.middle(|t| t.p99), theirs.middle(|t| t.p50));
     table.row(&["requests/s, each score durable, against FastAPI's", &ratio(stored), "8 x"]);
     table.row(&["its p99 against FastAPI's p50", &format!("{p99:.1} ms, {p50:.1} ms"), "below"]);
     table.row(&["requests/s without storage, against FastAPI's", &ratio(dropped), "15 x"]);
+    table.row(&["requests/s that HTTP alone allows here, against FastAPI's", &ratio(constant), ""]);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The programs that are measured: started, asked whether they are ready, stopped.
 
 use crate::Failure;
+use crate::constant::LISTEN;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -63,6 +64,18 @@ impl Program {
         for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
             command.env(variable, "1");
         }
+        // It refuses to read, but it answers.
+        Program::start(command, address, address, "/api/predict")
+    }
+
+    /// The same answer to everybody.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn constant() -> Result<Program, Failure> {
+        let address = free()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env(LISTEN, address.to_string());
         // It refuses to read, but it answers.
         Program::start(command, address, address, "/api/predict")
     }

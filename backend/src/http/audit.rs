@@ -1,9 +1,9 @@
 //! The record of who did what, for those who look into something.
 
 use super::Shared;
+use super::body::Json;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
-use axum::Json;
 use axum::extract::State;
 use serde_json::value::RawValue;
 use vereda_domain::api::{AuditLine, AuditPage};

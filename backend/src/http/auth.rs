@@ -26,7 +26,7 @@ pub async fn sign_in(
     client: Client,
     ShownKey(key): ShownKey,
     Json(request): Json<SignIn>,
-) -> ApiResult<axum::Json<Session>> {
+) -> ApiResult<Json<Session>> {
     if let Some(device) = &request.device {
         check_device(device)?;
     }
@@ -43,7 +43,7 @@ pub async fn sign_in(
         }
     };
     let refresh_token = open_session(&app, &user, request.device, key).await?;
-    session_of(&app, user, device, refresh_token, None).await.map(axum::Json)
+    session_of(&app, user, device, refresh_token, None).await.map(Json)
 }
 
 /// Opens a session for somebody whose password was right. Gives its refresh token.
@@ -75,9 +75,9 @@ pub async fn refresh(
     State(app): State<Shared>,
     ShownKey(key): ShownKey,
     Json(request): Json<Refresh>,
-) -> ApiResult<axum::Json<Session>> {
+) -> ApiResult<Json<Session>> {
     let Exchanged { user, device, successor, escrow } = exchange(&app, &request.refresh_token, key).await?;
-    session_of(&app, user, device, successor, escrow).await.map(axum::Json)
+    session_of(&app, user, device, successor, escrow).await.map(Json)
 }
 
 /// The device of a session.
@@ -151,7 +151,7 @@ pub async fn fork(
     State(app): State<Shared>,
     caller: Caller,
     Json(device): Json<DeviceInfo>,
-) -> ApiResult<axum::Json<Session>> {
+) -> ApiResult<Json<Session>> {
     check_device(&device)?;
     let from = caller.device()?;
     if device.id == from {
@@ -179,7 +179,7 @@ pub async fn fork(
         (false, false) => None,
     };
     let device = SessionDevice { id, key: caller.key };
-    session_of(&app, user, Some(device), refresh_token, escrow).await.map(axum::Json)
+    session_of(&app, user, Some(device), refresh_token, escrow).await.map(Json)
 }
 
 fn opened(opened: Opened) -> ApiResult<()> {
@@ -204,8 +204,8 @@ pub async fn sign_out(State(app): State<Shared>, Json(request): Json<Refresh>) -
 }
 
 /// The public keys of access tokens.
-pub async fn jwks(State(app): State<Shared>) -> axum::Json<jsonwebtoken::jwk::JwkSet> {
-    axum::Json(app.tokens.public())
+pub async fn jwks(State(app): State<Shared>) -> Json<jsonwebtoken::jwk::JwkSet> {
+    Json(app.tokens.public())
 }
 
 fn revoked() -> ApiError {

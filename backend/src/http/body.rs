@@ -3,7 +3,9 @@
 use crate::http::problem::{ApiError, ApiResult};
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
 use vereda_domain::api::ProblemCode;
@@ -13,9 +15,25 @@ use vereda_scoring::{ExpectedType, FieldError, FieldProblem};
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(pub usize);
 
-/// A body of JSON.
+/// A body of JSON, of a request or an answer.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
+
+/// What most answers have room in, so that it is asked for once and not again at each doubling.
+const ANSWER_BYTES: usize = 2048;
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        let mut text = Vec::with_capacity(ANSWER_BYTES);
+        match serde_json::to_writer(&mut text, &self.0) {
+            Ok(()) => ([(header::CONTENT_TYPE, JSON)], text).into_response(),
+            Err(error) => ApiError::internal(format!("an answer cannot be written: {error}")).into_response(),
+        }
+    }
+}
+
+/// The media type of JSON.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::body::BodyLimit;
 use super::client::Client;
+use super::observe::Observed;
 use super::problem::{ApiError, ApiResult};
 use super::proof;
 use super::route::{Access, Reach, Rules};
@@ -16,6 +17,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
+use tracing::{Instrument as _, Span};
 use vereda_domain::api::{ProblemCode, Role, Scope, TICKET, Thumbprint, TokenType};
 use vereda_domain::{BranchId, DeviceId, Millis, UserId};
 
@@ -114,36 +116,28 @@ pub async fn authorise(State(guard): State<Guard>, mut request: Request, next: N
     };
     let account = Some(caller.user);
     let called = Called { user: caller.user, role: caller.role, device: caller.device };
-    called.record();
+    let span = request.extensions().get::<Observed>().map_or_else(Span::none, |observed| observed.by(called));
     let reach = access.who().iter().find(|(role, _)| *role == caller.role).map(|(_, reach)| reach);
     let missing = scope.filter(|scope| caller.role == Role::Service && !caller.scopes.contains(scope));
-    match (reach, missing) {
+    let refusal = match (reach, missing) {
         (Some(reach), None) => {
             caller.reach = *reach;
-            request.extensions_mut().insert(caller.clone());
-            let mut response = charge.before(account, next.run(request)).await;
-            response.extensions_mut().insert(called);
-            response
+            request.extensions_mut().insert(caller);
+            return charge.before(account, next.run(request)).instrument(span).await;
         }
-        (reach, missing) => {
-            let refusal = match (reach, missing) {
-                // RFC 6750, section 3.1.
-                (Some(_), Some(scope)) => {
-                    let scope = scope.as_str();
-                    let detail = format!("This needs a token with the scope `{scope}`.");
-                    let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-                    ApiError::new(ProblemCode::Forbidden, detail).challenge(challenge)
-                }
-                _ => {
-                    let detail = format!("This is not for the role `{}`.", caller.role.as_str());
-                    ApiError::new(ProblemCode::Forbidden, detail)
-                }
-            };
-            let mut response = charge.before(account, async { refusal.into_response() }).await;
-            response.extensions_mut().insert(called);
-            response
+        // RFC 6750, section 3.1.
+        (Some(_), Some(scope)) => {
+            let scope = scope.as_str();
+            let detail = format!("This needs a token with the scope `{scope}`.");
+            let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+            ApiError::new(ProblemCode::Forbidden, detail).challenge(challenge)
         }
-    }
+        (None, _) => {
+            let detail = format!("This is not for the role `{}`.", caller.role.as_str());
+            ApiError::new(ProblemCode::Forbidden, detail)
+        }
+    };
+    charge.before(account, async { refusal.into_response() }).instrument(span).await
 }
 
 /// What a request costs.
@@ -181,18 +175,6 @@ pub struct Called {
     pub role: Role,
     /// On which device, if any.
     pub device: Option<DeviceId>,
-}
-
-impl Called {
-    /// Puts it on every line that the log has of the request.
-    fn record(&self) {
-        let span = tracing::Span::current();
-        span.record("user", tracing::field::display(self.user));
-        span.record("role", self.role.as_str());
-        if let Some(device) = self.device {
-            span.record("device", tracing::field::display(device));
-        }
-    }
 }
 
 /// A request without its body.

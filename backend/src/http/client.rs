@@ -4,15 +4,13 @@
 //! then read from its end, where the proxy nearest to this server wrote, past every address that is trusted,
 //! too; the first that is not is the client. What stands before it may be anybody's invention.
 
-use super::Shared;
-use super::problem::ApiError;
+use super::App;
+use super::problem::{ApiError, ApiResult};
 use crate::config::Network;
 use crate::listener::Peer;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use axum_server::tls::TlsInfo;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -85,8 +83,8 @@ fn address_of(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Says of every request where it comes from.
-pub async fn locate(State(app): State<Shared>, mut request: Request) -> Request {
+/// Says of a request where it comes from, to whoever asks [`Client::of`].
+pub fn locate(app: &App, request: &mut Request) -> Client {
     let extensions = request.extensions();
     let peer = extensions.get::<ConnectInfo<Peer>>().map(|info| info.0.0.ip());
     let tls = extensions.get::<Arc<TlsInfo>>().is_some();
@@ -95,18 +93,19 @@ pub async fn locate(State(app): State<Shared>, mut request: Request) -> Request 
         None => Client::of(extensions),
     };
     request.extensions_mut().insert(client);
-    request
+    client
 }
 
-/// Takes nothing in the clear from another machine, unless it is a trusted proxy; whether the server is
-/// well may be asked by anybody.
-pub async fn refuse_exposed(request: Request, next: Next) -> Response {
-    let health = matches!(request.uri().path(), "/healthz" | "/readyz");
-    if Client::of(request.extensions()).exposed && !health {
-        let detail = "Plain HTTP is for the proxies that this server knows: use its https:// address.";
-        return ApiError::new(ProblemCode::Forbidden, detail).into_response();
+impl Client {
+    /// Takes nothing in the clear from another machine, unless it is a trusted proxy; whether the server is
+    /// well may be asked by anybody.
+    pub fn may_ask(&self, path: &str) -> ApiResult<()> {
+        if self.exposed && !matches!(path, "/healthz" | "/readyz") {
+            let detail = "Plain HTTP is for the proxies that this server knows: use its https:// address.";
+            return Err(ApiError::new(ProblemCode::Forbidden, detail));
+        }
+        Ok(())
     }
-    next.run(request).await
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The devices of a branch, and revoking one.
 
 use super::Shared;
+use super::body::Json;
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use vereda_domain::DeviceId;

@@ -23,10 +23,10 @@ pub async fn data(
     State(app): State<Shared>,
     caller: Caller,
     Path(client): Path<String>,
-) -> ApiResult<axum::Json<ClientData>> {
+) -> ApiResult<Json<ClientData>> {
     let by = Doer::User(caller.user);
     let data = client_data(app.store.as_ref(), id(&client)?, caller.branches()?, by).await?;
-    data.map(axum::Json).ok_or_else(ApiError::not_found)
+    data.map(Json).ok_or_else(ApiError::not_found)
 }
 
 /// Erases it.
@@ -34,13 +34,13 @@ pub async fn erase(
     State(app): State<Shared>,
     caller: Caller,
     Path(client): Path<String>,
-) -> ApiResult<axum::Json<Erasure>> {
+) -> ApiResult<Json<Erasure>> {
     let (client, branch) = (id(&client)?, caller.branches()?);
     let erase = Erase { client, branch, by: Doer::User(caller.user), now: now_ms() };
     let erasure = app.store.erase(erase).await?.ok_or_else(ApiError::not_found)?;
     tracing::warn!(user = %caller.user, %client, "the data of a client was erased");
     app.sweep.notify_one();
-    Ok(axum::Json(erasure))
+    Ok(Json(erasure))
 }
 
 /// Takes a service's client off its scores.
@@ -48,21 +48,17 @@ pub async fn forget_client_ref(
     State(app): State<Shared>,
     caller: Caller,
     Json(of): Json<ForgetClientRef>,
-) -> ApiResult<axum::Json<ForgottenClientRef>> {
+) -> ApiResult<Json<ForgottenClientRef>> {
     check_ref(Some(&of.client_ref))?;
     let ForgetClientRef { service, client_ref } = of;
     let erase = RefToForget { service, client_ref, by: Doer::User(caller.user), now: now_ms() };
     let scores = app.store.forget_client_ref(erase).await?;
     tracing::warn!(user = %caller.user, %service, scores, "scores lost the name of their client");
-    Ok(axum::Json(ForgottenClientRef { scores }))
+    Ok(Json(ForgottenClientRef { scores }))
 }
 
 /// Who was erased, latest first.
-pub async fn list(
-    State(app): State<Shared>,
-    caller: Caller,
-    query: Query,
-) -> ApiResult<axum::Json<Vec<Erasure>>> {
+pub async fn list(State(app): State<Shared>, caller: Caller, query: Query) -> ApiResult<Json<Vec<Erasure>>> {
     let limit: u32 = query.parsed(&LIMIT)?.unwrap_or(100);
-    Ok(axum::Json(app.store.erasures(caller.branches()?, limit).await?))
+    Ok(Json(app.store.erasures(caller.branches()?, limit).await?))
 }

@@ -1,14 +1,13 @@
 //! Files of clients: what an event named, sent in pieces after it.
 
 use super::Shared;
-use super::body::{Piece, field_error, one_of};
+use super::body::{Json, Piece, field_error, one_of};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
 use super::route::Reach;
 use crate::clock::now_ms;
 use crate::store::{FileKey, FileState};
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};

@@ -1,12 +1,12 @@
 //! The history of scores.
 
 use super::Shared;
+use super::body::Json;
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
 use crate::clock::parse_time;
 use crate::store::{HistoryFilter, HistoryKey, HistoryScope, HistorySort};
-use axum::Json;
 use axum::extract::{Path, State};
 use uuid::Uuid;
 use vereda_domain::api::{HistoryEntry, HistoryPage};

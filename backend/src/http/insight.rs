@@ -1,14 +1,13 @@
 //! How a model does in use: performance, drift and overrides.
 
 use super::Shared;
-use super::body::{field_error, one_of};
+use super::body::{Json, field_error, one_of};
 use super::caller::Caller;
 use super::history::BRANCH;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query, month};
 use crate::clock::parse_time;
 use crate::insight::{MAX_HORIZON, Span, Window, day_number};
-use axum::Json;
 use axum::extract::{Path, State};
 use std::sync::Arc;
 use vereda_domain::BranchId;

@@ -48,12 +48,11 @@ use crate::traces::Traces;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 pub use caller::Called;
 pub use openapi::document;
@@ -119,26 +118,21 @@ pub fn router(app: Shared) -> Router {
     for route in table::routes(&app.config) {
         let (path, handler, rules) = route.mount();
         let guard = caller::Guard { app: app.clone(), rules };
-        let handler = handler.layer(axum::middleware::from_fn_with_state(guard, caller::authorise));
+        let handler = handler.layer(from_fn_with_state(guard, caller::authorise));
         router = router.route(path, handler);
     }
     cors::open(surround(router, &app).with_state(app.clone()), &app.config.cors)
 }
 
-/// What holds for every route and for every address that is none.
+/// What holds for every route and for every address that is none. It is one layer: axum copies at each request
+/// all that lies below each layer, so that ten of them cost more than what they did.
 fn surround(router: Router<Shared>, app: &Shared) -> Router<Shared> {
-    let timeout = app.config.limits.request_timeout();
     router
         .fallback(|| async { problem::ApiError::not_found() })
         .method_not_allowed_fallback(|| async {
             problem::ApiError::for_status(StatusCode::METHOD_NOT_ALLOWED)
         })
-        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout))
-        .layer(axum::middleware::from_fn(client::refuse_exposed))
-        .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(axum::middleware::map_request(async |request| linger::linger(request)))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), observe::observe))
-        .layer(axum::middleware::map_request_with_state(app.clone(), client::locate))
+        .layer(from_fn_with_state(app.clone(), observe::observe))
 }
 
 /// Metrics and health, for the inside.

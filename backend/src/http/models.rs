@@ -1,11 +1,10 @@
 //! Published models.
 
 use super::Shared;
-use super::body::JsonBytes;
+use super::body::{Json, JsonBytes};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
 use crate::models::{PublishError, Publisher};
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -3,17 +3,21 @@
 
 use super::Shared;
 use super::caller::Called;
-use super::client::Client;
+use super::client::locate;
+use super::linger::linger;
 use super::problem::{ApiError, PROBLEM_JSON};
 use crate::rates::Standing;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use opentelemetry::trace::TraceId;
 use std::any::Any;
-use std::time::Instant;
-use tracing::Instrument as _;
-use tracing::field::Empty;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tracing::Span;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -32,26 +36,54 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSub
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
+/// What is known of a request wherever it is worked on.
+#[derive(Clone)]
+pub struct Observed(Arc<Known>);
+
+struct Known {
+    request_id: String,
+    trace: TraceId,
+    /// Who it was, once that is known, and the span for all lines of the log from then on.
+    called: OnceLock<(Called, Span)>,
+}
+
+impl Observed {
+    /// It is known who calls. What is done for them belongs into this span.
+    pub fn by(&self, called: Called) -> Span {
+        self.0.called.get_or_init(|| (called, self.span(Some(called)))).1.clone()
+    }
+
+    /// Every line that is logged of the request has these, whatever its level.
+    fn span(&self, called: Option<Called>) -> Span {
+        let Known { request_id, trace, .. } = &*self.0;
+        tracing::error_span!(
+            "request",
+            request_id,
+            trace_id = %trace,
+            user = called.map(|called| tracing::field::display(called.user)),
+            role = called.map(|called| called.role.as_str()),
+            device = called.and_then(|called| called.device).map(tracing::field::display),
+        )
+    }
+}
+
 /// Wraps a request.
-pub async fn observe(State(app): State<Shared>, request: Request, next: Next) -> Response {
+pub async fn observe(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let client = locate(&app, &mut request);
     let request_id = request_id(&request);
-    let method = request.method().clone();
-    let client = Client::of(request.extensions());
+    let method = known_method(request.method().as_str());
     // The template, never the address: ids stay out of logs and of metric labels.
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let trace = app.traces.begin(request.headers(), known_method(method.as_str()), &route);
-    // Every line that is logged of the request has these, whatever its level; who calls is put in when it is known.
-    let span = tracing::error_span!(
-        "request",
-        request_id,
-        trace_id = %trace.id,
-        user = Empty,
-        role = Empty,
-        device = Empty
-    );
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let called = response.extensions().get::<Called>().copied();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let trace = app.traces.begin(request.headers(), method, route);
+    let observed = Observed(Arc::new(Known { request_id, trace: trace.id, called: OnceLock::new() }));
+    request.extensions_mut().insert(observed.clone());
+    let mut response = match client.may_ask(request.uri().path()) {
+        Ok(()) => contained(next.run(linger(request)), app.config.limits.request_timeout()).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    let Known { request_id, called, .. } = &*observed.0;
     let standing = response.extensions_mut().remove::<Standing>();
     let refusal = response.extensions_mut().remove::<ApiError>().or_else(|| of_framework(&response));
     let (mut code, mut cause) = (None, None);
@@ -59,7 +91,7 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
         code = Some(refusal.code());
         cause = refusal.cause().map(str::to_owned);
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = refusal.into_document(&request_id);
+        response = refusal.into_document(request_id);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
@@ -68,6 +100,8 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     // support about.
     if response.status() != StatusCode::NO_CONTENT {
         let headers = response.headers_mut();
+        // Once, and not as they come.
+        headers.reserve(HEADERS.len() + 5);
         for (name, value) in HEADERS {
             // Unless a page says what it needs.
             headers.entry(name).or_insert(value);
@@ -77,23 +111,25 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
         }
         if let Some((policy, standing)) = standing.and_then(|standing| standing.headers()) {
             for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, standing)] {
-                headers.extend(HeaderValue::from_str(&value).ok().map(|value| (name, value)));
+                headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
             }
         }
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
+        if let Ok(value) = HeaderValue::from_str(request_id) {
             headers.insert(REQUEST_ID, value);
         }
     }
-    let status = response.status();
+    let status = response.status().as_u16();
     let took = started.elapsed();
-    let method = known_method(method.as_str());
-    app.metrics.request(&route, method, status.as_u16(), took);
-    trace.end(status.as_u16(), called);
+    app.metrics.request(route, method, status, took);
+    let (called, span) = match called.get() {
+        Some((called, span)) => (Some(*called), span.clone()),
+        None => (None, observed.span(None)),
+    };
+    trace.end(status, called);
     let _within = span.enter();
     let code = code.map(tracing::field::debug);
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let status = status.as_u16();
     if status >= 500 {
         tracing::error!(method, route, status, ms, code, cause, "request failed");
     } else if status == 403 || status == 401 || status == 429 {
@@ -106,8 +142,17 @@ pub async fn observe(State(app): State<Shared>, request: Request, next: Next) ->
     response
 }
 
+/// The answer, if it comes in time; a panic on the way to it is an answer, too.
+async fn contained(answer: impl Future<Output = Response>, within: Duration) -> Response {
+    match tokio::time::timeout(within, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => panicked(&*panic),
+        Err(_) => ApiError::for_status(StatusCode::REQUEST_TIMEOUT).into_response(),
+    }
+}
+
 /// What a panic in a handler becomes.
-pub fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)

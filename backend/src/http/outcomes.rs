@@ -29,7 +29,7 @@ pub async fn take(State(app): State<Shared>, caller: Caller, request: Request) -
     let Json(outcome) = Json::<ObservedOutcome>::from_request(request, &app).await?;
     let mut taken = taker.take(vec![read(outcome)?]).await?;
     let one = taken.pop().unwrap_or_else(|| Err(ApiError::internal("an outcome without a result")))?;
-    Ok(axum::Json(one).into_response())
+    Ok(Json(one).into_response())
 }
 
 struct Outcomes {

@@ -27,10 +27,10 @@ pub(super) fn id<T: FromStr>(text: &str) -> ApiResult<T> {
 }
 
 /// Everybody but services, by user name.
-pub async fn list(State(app): State<Shared>) -> ApiResult<axum::Json<Vec<Person>>> {
+pub async fn list(State(app): State<Shared>) -> ApiResult<Json<Vec<Person>>> {
     let users = app.store.users().await?.into_iter();
     let people = users.filter(|row| row.role != Role::Service);
-    Ok(axum::Json(people.map(Person::from).collect()))
+    Ok(Json(people.map(Person::from).collect()))
 }
 
 /// Adds somebody.
@@ -38,9 +38,9 @@ pub async fn add(
     State(app): State<Shared>,
     caller: Caller,
     Json(new): Json<AddUser>,
-) -> ApiResult<(StatusCode, axum::Json<Person>)> {
+) -> ApiResult<(StatusCode, Json<Person>)> {
     let person = app.people_by(&caller).add_user(new).await?;
-    Ok((StatusCode::CREATED, axum::Json(person)))
+    Ok((StatusCode::CREATED, Json(person)))
 }
 
 /// Changes somebody, or a service.
@@ -49,13 +49,13 @@ pub async fn change(
     caller: Caller,
     Path(user): Path<String>,
     Json(change): Json<UserChange>,
-) -> ApiResult<axum::Json<Person>> {
-    Ok(axum::Json(app.people_by(&caller).change_user(id(&user)?, change).await?))
+) -> ApiResult<Json<Person>> {
+    Ok(Json(app.people_by(&caller).change_user(id(&user)?, change).await?))
 }
 
 /// Every branch, by name.
-pub async fn branches(State(app): State<Shared>) -> ApiResult<axum::Json<Vec<BranchInfo>>> {
-    Ok(axum::Json(app.store.branches().await?))
+pub async fn branches(State(app): State<Shared>) -> ApiResult<Json<Vec<BranchInfo>>> {
+    Ok(Json(app.store.branches().await?))
 }
 
 /// Adds a branch.
@@ -63,9 +63,9 @@ pub async fn add_branch(
     State(app): State<Shared>,
     caller: Caller,
     Json(branch): Json<NamedBranch>,
-) -> ApiResult<(StatusCode, axum::Json<BranchInfo>)> {
+) -> ApiResult<(StatusCode, Json<BranchInfo>)> {
     let branch = app.people_by(&caller).add_branch(&branch.name).await?;
-    Ok((StatusCode::CREATED, axum::Json(branch)))
+    Ok((StatusCode::CREATED, Json(branch)))
 }
 
 /// Gives a branch another name.
@@ -74,18 +74,18 @@ pub async fn rename_branch(
     caller: Caller,
     Path(branch): Path<String>,
     Json(named): Json<NamedBranch>,
-) -> ApiResult<axum::Json<BranchInfo>> {
-    Ok(axum::Json(app.people_by(&caller).rename_branch(id(&branch)?, &named.name).await?))
+) -> ApiResult<Json<BranchInfo>> {
+    Ok(Json(app.people_by(&caller).rename_branch(id(&branch)?, &named.name).await?))
 }
 
 /// Makes the first administrator.
 pub async fn set_up(
     State(app): State<Shared>,
     Json(asked): Json<SetUp>,
-) -> ApiResult<(StatusCode, axum::Json<Person>)> {
+) -> ApiResult<(StatusCode, Json<Person>)> {
     let person = app.people().set_up(asked).await?;
     tracing::warn!(user = %person.id, "the first administrator was made");
-    Ok((StatusCode::CREATED, axum::Json(person)))
+    Ok((StatusCode::CREATED, Json(person)))
 }
 
 /// Gives the caller another password and ends their sessions.

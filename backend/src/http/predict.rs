@@ -28,16 +28,17 @@ pub async fn predict(
     State(app): State<Shared>,
     caller: Caller,
     Json(request): Json<Predict>,
-) -> ApiResult<axum::Json<Prediction>> {
+) -> ApiResult<Json<Prediction>> {
     check_ref(request.client_ref.as_deref())?;
     let model = app.models.current().await?.ok_or_else(no_model)?;
     let score = app.predictions.score(&model, &request.features).await.map_err(refusal)?;
     let now = now_ms();
-    let entry = entry(&model, &caller, request, score, now);
-    let prediction = prediction(&entry);
-    app.store.add_history(vec![(now, entry)], now).await?;
+    let entries = [(now, entry(&model, &caller, request, score, now))];
+    app.store.add_history(&entries, now).await?;
+    let [(_, entry)] = entries;
+    let prediction = prediction(entry);
     app.metrics.prediction("api", prediction.model.version, prediction.group, prediction.probability);
-    Ok(axum::Json(prediction))
+    Ok(Json(prediction))
 }
 
 /// Scores any number of rows with the model that is the newest when the request begins.
@@ -87,16 +88,10 @@ fn entry(model: &Model, caller: &Caller, request: Predict, score: Score, now: Mi
     }
 }
 
-fn prediction(entry: &HistoryEntry) -> Prediction {
-    Prediction {
-        id: entry.id,
-        probability: entry.probability,
-        group: entry.group,
-        margin: entry.margin,
-        model: entry.model.clone(),
-        reasons: entry.reasons.clone(),
-        scored_at: entry.scored_at.clone(),
-    }
+/// What the caller is told of it.
+fn prediction(entry: HistoryEntry) -> Prediction {
+    let HistoryEntry { id, probability, group, margin, model, reasons, scored_at, .. } = entry;
+    Prediction { id, probability, group, margin, model, reasons, scored_at }
 }
 
 struct Predictions {
@@ -137,8 +132,8 @@ impl Taker for Predictions {
             .into_iter()
             .map(|(request, score)| (now, entry(&self.model, &self.caller, request, score, now)))
             .collect();
-        let predictions: Vec<Prediction> = entries.iter().map(|(_, entry)| prediction(entry)).collect();
-        self.app.store.add_history(entries, now).await?;
+        self.app.store.add_history(&entries, now).await?;
+        let predictions: Vec<Prediction> = entries.into_iter().map(|(_, entry)| prediction(entry)).collect();
         for one in &predictions {
             self.app.metrics.prediction("api", one.model.version, one.group, one.probability);
         }

@@ -19,8 +19,8 @@ use vereda_domain::api::{
 };
 
 /// Every system, by user name.
-pub async fn list(State(app): State<Shared>) -> ApiResult<axum::Json<Vec<ServiceAccount>>> {
-    Ok(axum::Json(app.people().services().await?))
+pub async fn list(State(app): State<Shared>) -> ApiResult<Json<Vec<ServiceAccount>>> {
+    Ok(Json(app.people().services().await?))
 }
 
 /// Adds a system.
@@ -28,9 +28,9 @@ pub async fn add(
     State(app): State<Shared>,
     caller: Caller,
     Json(new): Json<AddService>,
-) -> ApiResult<(StatusCode, axum::Json<ServiceAccount>)> {
+) -> ApiResult<(StatusCode, Json<ServiceAccount>)> {
     let account = app.people_by(&caller).add_service(new).await?;
-    Ok((StatusCode::CREATED, axum::Json(account)))
+    Ok((StatusCode::CREATED, Json(account)))
 }
 
 /// Says what a system may do.
@@ -39,8 +39,8 @@ pub async fn grant(
     caller: Caller,
     Path(service): Path<String>,
     Json(GrantScopes { scopes }): Json<GrantScopes>,
-) -> ApiResult<axum::Json<ServiceAccount>> {
-    Ok(axum::Json(app.people_by(&caller).grant(id(&service)?, scopes).await?))
+) -> ApiResult<Json<ServiceAccount>> {
+    Ok(Json(app.people_by(&caller).grant(id(&service)?, scopes).await?))
 }
 
 /// Makes a secret, which is shown this once.
@@ -48,9 +48,9 @@ pub async fn issue(
     State(app): State<Shared>,
     caller: Caller,
     Path(service): Path<String>,
-) -> ApiResult<(StatusCode, axum::Json<IssuedSecret>)> {
+) -> ApiResult<(StatusCode, Json<IssuedSecret>)> {
     let issued = app.people_by(&caller).issue_secret(id(&service)?).await?;
-    Ok((StatusCode::CREATED, axum::Json(issued)))
+    Ok((StatusCode::CREATED, Json(issued)))
 }
 
 /// Ends a secret.
@@ -68,7 +68,7 @@ pub async fn token(
     State(app): State<Shared>,
     headers: HeaderMap,
     Form(asked): Form<TokenRequest>,
-) -> ApiResult<axum::Json<IssuedToken>> {
+) -> ApiResult<Json<IssuedToken>> {
     if asked.grant_type != "client_credentials" {
         let detail = "`grant_type` must be `client_credentials`.";
         return Err(ApiError::new(ProblemCode::BadRequest, detail).oauth("unsupported_grant_type"));
@@ -101,7 +101,7 @@ pub async fn token(
     let branch = user.branch.as_ref().map(|branch| branch.id);
     let grant = Grant { scope: Some(scope.clone()), ..Grant::new(user.id, user.role, branch) };
     tracing::info!(user = %user.id, scope, "a system got a token");
-    Ok(axum::Json(IssuedToken {
+    Ok(Json(IssuedToken {
         access_token: app.tokens.issue(grant)?,
         token_type: "Bearer".into(),
         expires_in: app.tokens.access_s(),

@@ -1,8 +1,8 @@
 //! Health, readiness, metrics, and what this server is.
 
 use super::Shared;
+use super::body::Json;
 use crate::clock::now_ms;
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;

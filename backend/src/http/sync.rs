@@ -1,7 +1,7 @@
 //! Push and pull.
 
 use super::Shared;
-use super::body::{JsonBytes, field_error, one_of, parse};
+use super::body::{Json, JsonBytes, field_error, one_of, parse};
 use super::caller::Caller;
 use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
@@ -9,7 +9,6 @@ use super::route::Reach;
 use crate::clock::now_ms;
 use crate::store::{PullPage, PullQuery, QuarantineQuery};
 use crate::sync::{PushError, Pusher};
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

@@ -29,7 +29,7 @@ pub const ACCESS: &str = "__Host-vereda-access";
 const REFRESH: &str = "__Host-vereda-refresh";
 
 /// An answer with the cookies of a session.
-type WithCookies = (AppendHeaders<[(header::HeaderName, String); 2]>, axum::Json<WebSession>);
+type WithCookies = (AppendHeaders<[(header::HeaderName, String); 2]>, Json<WebSession>);
 
 /// Name and password for a session.
 pub async fn sign_in(
@@ -61,13 +61,13 @@ pub async fn current(
     State(app): State<Shared>,
     caller: Caller,
     headers: HeaderMap,
-) -> ApiResult<axum::Json<WebSession>> {
+) -> ApiResult<Json<WebSession>> {
     // Whoever says in a header who calls is not the page, whatever cookies there are.
     let by_cookie = !headers.contains_key(header::AUTHORIZATION);
     let (_, csrf_token) = held(&headers).filter(|_| by_cookie).ok_or_else(ApiError::not_found)?;
     let user = app.store.user(caller.user).await?.ok_or_else(ApiError::not_found)?;
     let expires_in_s = app.tokens.access_s();
-    Ok(axum::Json(WebSession { user: shown(user), csrf_token, expires_in_s, server_ms: now_ms() }))
+    Ok(Json(WebSession { user: shown(user), csrf_token, expires_in_s, server_ms: now_ms() }))
 }
 
 /// Ends it. The answer is the same whether there was one.
@@ -91,7 +91,7 @@ fn session(app: &App, user: UserRow, refresh: &str, csrf: &str) -> ApiResult<Wit
     ];
     let (user, csrf_token) = (shown(user), csrf.to_owned());
     let session = WebSession { user, csrf_token, expires_in_s, server_ms: now_ms() };
-    Ok((AppendHeaders(cookies), axum::Json(session)))
+    Ok((AppendHeaders(cookies), Json(session)))
 }
 
 fn cookie(name: &'static str, value: &str, life_s: u64) -> String {

@@ -52,7 +52,10 @@ pub fn key_of(kind: &str, id: Uuid) -> Result<RecordKey> {
 
 /// As it is stored.
 pub fn to_json(what: &'static str, value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| StoreError::corrupt(what, e))
+    // Room for a score with its reasons, asked for once and not again at each doubling.
+    let mut text = Vec::with_capacity(2048);
+    serde_json::to_writer(&mut text, value).map_err(|e| StoreError::corrupt(what, e))?;
+    String::from_utf8(text).map_err(|e| StoreError::corrupt(what, e))
 }
 
 /// As it was stored.

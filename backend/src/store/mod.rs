@@ -221,7 +221,7 @@ pub struct HistoryRow {
 #[async_trait]
 pub trait HistoryStore: Send + Sync {
     /// Adds scores made by the server, with when they were made: all of them, or none.
-    async fn add_history(&self, entries: Vec<(Millis, HistoryEntry)>, now: Millis) -> Result<()>;
+    async fn add_history(&self, entries: &[(Millis, HistoryEntry)], now: Millis) -> Result<()>;
     /// Entries, in the order asked for.
     async fn history(&self, filter: HistoryFilter) -> Result<Vec<HistoryRow>>;
     /// One entry, if it may be seen.

@@ -10,9 +10,9 @@ use tokio_postgres::types::ToSql;
 
 #[async_trait]
 impl HistoryStore for PostgresStore {
-    async fn add_history(&self, entries: Vec<(Millis, HistoryEntry)>, now: Millis) -> Result<()> {
+    async fn add_history(&self, entries: &[(Millis, HistoryEntry)], now: Millis) -> Result<()> {
         self.ensure_months(entries.iter().map(|(at, _)| *at), now).await?;
-        write!(self, "store scores", |t| put(t, &entries, now).await?);
+        write!(self, "store scores", |t| put(t, entries, now).await?);
         Ok(())
     }
 

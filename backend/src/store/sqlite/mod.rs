@@ -14,18 +14,18 @@ mod people;
 mod rows;
 mod secrets;
 mod sync;
+mod writer;
 
 use super::{Result, Saturation, Store};
 use crate::error::StoreError;
 use rusqlite::config::DbConfig;
-use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
+use writer::{Job, LogRule, Writer};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
 pub(super) const MIGRATIONS: [&str; 8] = [
@@ -42,20 +42,11 @@ pub(super) const MIGRATIONS: [&str; 8] = [
 /// Statements that a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 128;
 
-/// The most jobs that share one commit.
-const GROUP: usize = 64;
-
-/// Pages that the log of writes gathers before they are put in their places.
-const GATHERED: i32 = 4000;
 /// What the connection that writes keeps of the file in memory, in KiB: a push touches the leaves of a
 /// dozen indexes.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// The same for each that reads.
 const READER_CACHE_KIB: i64 = 8 * 1024;
-
-/// What a job in the group came to, to be told once the group is committed.
-type Reply = Box<dyn FnOnce(rusqlite::Result<(), &rusqlite::Error>) + Send>;
-type Job = Box<dyn FnOnce(&Transaction<'_>) -> Reply + Send>;
 
 /// The embedded store.
 #[derive(Debug)]
@@ -65,42 +56,12 @@ pub struct SqliteStore {
     writing: AtomicUsize,
     /// What every request asks for.
     known: Arc<known::Known>,
+    /// Scores that wait for their turn to be written.
+    scores: Arc<history::Waiting>,
     /// Whose turn it is to count scores.
     counting: Arc<tokio::sync::Mutex<()>>,
     // Goes last: the last connection that is closed puts the log into the file, which readers cannot.
     writer: Writer,
-}
-
-/// The thread that writes. It ends when its last job is done, and dropping this waits for it: then the
-/// database is closed, and its file whole without a log beside it.
-#[derive(Debug)]
-struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Writer {
-    fn start(connection: Connection) -> std::io::Result<Writer> {
-        let (jobs, waiting) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("vereda-writer".into());
-        let thread = thread.spawn(move || write_loop(connection, &waiting))?;
-        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
-    }
-
-    /// Whether the thread is there to take it.
-    fn take(&self, job: Job) -> bool {
-        self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in it was told to whoever waited for the job.
-            let _ = thread.join();
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -157,17 +118,19 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Newer`] for a file of a newer program, else [`StoreError::Database`].
     pub fn open(path: &Path, readers: usize) -> Result<SqliteStore> {
-        let mut connection = Connection::open(path).map_err(|e| database("open the database", e))?;
+        let mut connection = open_writer(path)?;
         prepare(&mut connection)?;
         let idle = (0..readers.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>>>()?;
         let (count, permits) = (idle.len(), Semaphore::new(idle.len()));
-        let writer = Writer::start(connection)
+        let beside = open_writer(path)?;
+        let writer = Writer::start(connection, beside, LogRule::USUAL)
             .map_err(|e| StoreError::Database { doing: "start the writer", source: e.into() })?;
         let readers = Readers { idle: Mutex::new(idle), count, permits, waiting: AtomicUsize::new(0) };
         Ok(SqliteStore {
             writer,
             writing: AtomicUsize::new(0),
             known: Arc::default(),
+            scores: Arc::default(),
             counting: Arc::default(),
             readers: Arc::new(readers),
         })
@@ -230,28 +193,13 @@ impl SqliteStore {
         let _present = Present::new(&self.writing);
         let (answer, answered) = oneshot::channel::<Result<T>>();
         let job: Job = Box::new(move |transaction| {
-            let done = std::panic::catch_unwind(AssertUnwindSafe(|| in_savepoint(transaction, work)))
-                .unwrap_or_else(|_| {
-                    // The savepoint is still open; what it did must not be committed with the others.
-                    let _ = transaction.execute_batch("ROLLBACK TO job; RELEASE job");
-                    Err(StoreError::Database { doing, source: "the operation panicked".into() })
-                });
+            let done = guarded(doing, transaction, work);
             Box::new(move |committed| {
                 if let Some(known) = outdated {
                     known.forget();
                 }
-                let result = match committed {
-                    Ok(()) => done,
-                    Err(why) => done.and_then(|_| {
-                        let source = why.to_string().into();
-                        Err(match no_room(why) {
-                            true => StoreError::Full { doing, source },
-                            false => StoreError::Database { doing, source },
-                        })
-                    }),
-                };
                 // Whoever asked may have gone away; the work is done all the same.
-                let _ = answer.send(result);
+                let _ = answer.send(settled(doing, done, committed));
             })
         });
         if !self.writer.take(job) {
@@ -311,6 +259,35 @@ fn no_room(error: &rusqlite::Error) -> bool {
     matches!(code, Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::OperationAborted))
 }
 
+/// Does a job so that neither its failure nor its panic touches the others of its group.
+fn guarded<T>(
+    doing: &'static str,
+    transaction: &Transaction<'_>,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| in_savepoint(transaction, work))).unwrap_or_else(|_| {
+        // The savepoint is still open; what it did must not be committed with the others.
+        let _ = transaction.execute_batch("ROLLBACK TO job; RELEASE job");
+        Err(StoreError::Database { doing, source: "the operation panicked".into() })
+    })
+}
+
+/// What a job came to, now that its group was committed or not.
+fn settled<T>(
+    doing: &'static str,
+    done: Result<T>,
+    committed: std::result::Result<(), &rusqlite::Error>,
+) -> Result<T> {
+    let Err(why) = committed else { return done };
+    let source = why.to_string().into();
+    done.and_then(|_| {
+        Err(match no_room(why) {
+            true => StoreError::Full { doing, source },
+            false => StoreError::Database { doing, source },
+        })
+    })
+}
+
 fn in_savepoint<T>(
     transaction: &Transaction<'_>,
     work: impl FnOnce(&Transaction<'_>) -> Result<T>,
@@ -332,53 +309,9 @@ fn in_savepoint<T>(
     done
 }
 
-/// What is committed is in the log of writes, and safe. Putting it in its place takes as long again, so it
-/// is done after the group is answered; the next group waits for it.
-fn write_loop(mut connection: Connection, jobs: &mpsc::Receiver<Job>) {
-    let logged = Arc::new(AtomicI32::new(0));
-    let seen = logged.clone();
-    let hooked = connection.wal_hook(Some(move |_: &mut Wal, pages| {
-        seen.store(pages, Ordering::Relaxed);
-        Ok(())
-    }));
-    if let Err(error) = hooked {
-        // SQLite does it at commits then.
-        tracing::warn!(%error, "the log of writes is not watched");
-    }
-    while let Ok(first) = jobs.recv() {
-        let mut replies = Vec::new();
-        let committed = (|| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            replies.push(first(&transaction));
-            while replies.len() < GROUP && !transaction.is_autocommit() {
-                let Ok(next) = jobs.try_recv() else { break };
-                replies.push(next(&transaction));
-            }
-            if transaction.is_autocommit() {
-                let gone = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
-                let why = "one of the group could not be written, and all were rolled back";
-                return Err(rusqlite::Error::SqliteFailure(gone, Some(why.into())));
-            }
-            transaction.commit()
-        })();
-        if let Err(error) = &committed {
-            tracing::error!(%error, "a group of writes could not be committed");
-        }
-        for reply in replies {
-            reply(committed.as_ref().copied());
-        }
-        if logged.load(Ordering::Relaxed) >= GATHERED {
-            logged.store(0, Ordering::Relaxed);
-            // It waits for nobody. What it could not do is done after the next commit.
-            if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-                tracing::warn!(%error, "the log of writes could not be put in its place");
-            }
-        }
-    }
-}
-
-fn prepare(connection: &mut Connection) -> Result<()> {
-    let doing = "prepare the database";
+/// A connection that may write.
+fn open_writer(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path).map_err(|e| database("open the database", e))?;
     // What is deleted or written anew is overwritten with zeros: an erasure must find no older copies in the unused
     // parts of pages, so it is on from the beginning, and not for erasures alone.
     connection
@@ -386,7 +319,12 @@ fn prepare(connection: &mut Connection) -> Result<()> {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
              PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON;",
         )
-        .map_err(|e| database(doing, e))?;
+        .map_err(|e| database("open the database", e))?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection) -> Result<()> {
+    let doing = "prepare the database";
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -427,6 +365,7 @@ fn open_reader(path: &Path) -> Result<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
 
     #[test]
     fn a_database_of_a_newer_program_is_refused_and_left_alone() {

@@ -35,6 +35,7 @@ pub(super) struct Paths {
     parents: Vec<u16>,
     spans: Vec<PathSpan>,
     most_places: usize,
+    rules: Rules,
 }
 
 /// What is known of a tree.
@@ -94,6 +95,7 @@ impl Paths {
             parents: Vec::new(),
             spans: Vec::with_capacity(trees),
             most_places: 0,
+            rules: Rules::default(),
         }
     }
 
@@ -166,21 +168,28 @@ impl<T: Real> Ensemble<T> {
     pub(super) fn contributions(&self, row: &[f64], values: &mut [f64]) {
         let answers = self.questions.answer(row);
         // The work is done for all points of a tree at once, so their number is known to the compiler.
-        self.explain::<1>(0, row, &answers, values);
-        self.explain::<2>(1, row, &answers, values);
-        self.explain::<3>(2, row, &answers, values);
-        self.explain::<4>(3, row, &answers, values);
-        self.explain::<8>(4, row, &answers, values);
-        self.explain::<32>(8, row, &answers, values);
+        let Rules { one, two, three, four, eight, most } = &self.paths.rules;
+        self.explain(0, one, row, &answers, values);
+        self.explain(1, two, row, &answers, values);
+        self.explain(2, three, row, &answers, values);
+        self.explain(3, four, row, &answers, values);
+        self.explain(4, eight, row, &answers, values);
+        self.explain(8, most, row, &answers, values);
     }
 
     /// Does so for the trees that need more than `above` and up to K points.
-    fn explain<const K: usize>(&self, above: u8, row: &[f64], answers: &impl Answers, values: &mut [f64]) {
+    fn explain<const K: usize>(
+        &self,
+        above: u8,
+        rule: &Rule<K>,
+        row: &[f64],
+        answers: &impl Answers,
+        values: &mut [f64],
+    ) {
         let mine = |points: u8| points > above && points as usize <= K;
         if !self.paths.spans.iter().any(|span| mine(span.points)) {
             return;
         }
-        let rule = Rule::<K>::new();
         let mut places = vec![Known::<K>::ROOT; self.paths.most_places];
         let mut sums = vec![[0.0; K]; values.len()];
         if let Some(root) = places.first_mut() {
@@ -188,7 +197,7 @@ impl<T: Real> Ensemble<T> {
         }
         for (tree, span) in self.trees.iter().zip(&self.paths.spans) {
             if mine(span.points) && tree.splits > 0 {
-                self.explain_tree(tree, span, row, answers, &rule, &mut places, &mut sums);
+                self.explain_tree(tree, span, row, answers, rule, &mut places, &mut sums);
             }
         }
         for (value, sum) in values.iter_mut().zip(sums) {
@@ -322,7 +331,32 @@ fn arrive<const K: usize>(
     Some((others, Above { one: above.one, gain: above.gain }))
 }
 
+/// The rules for as many points as trees may need, made once.
+#[derive(Debug, Clone)]
+struct Rules {
+    one: Rule<1>,
+    two: Rule<2>,
+    three: Rule<3>,
+    four: Rule<4>,
+    eight: Rule<8>,
+    most: Rule<32>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            one: Rule::new(),
+            two: Rule::new(),
+            three: Rule::new(),
+            four: Rule::new(),
+            eight: Rule::new(),
+            most: Rule::new(),
+        }
+    }
+}
+
 /// The Gauss-Legendre rule on (0, 1).
+#[derive(Debug, Clone)]
 struct Rule<const K: usize> {
     points: [f64; K],
     /// 1 - t.
