@@ -20,6 +20,7 @@ use time::{Date, Month, OffsetDateTime};
 use vereda_domain::{AssessmentId, Millis, UserId};
 use vereda_scoring::Model;
 
+pub use count::places;
 pub use report::{Span, Window, day_number};
 
 /// Rows counted in one transaction.

@@ -25,7 +25,7 @@ use vereda_server::insight::{Insight, Span};
 use vereda_server::models::Models;
 use vereda_server::store::postgres::PostgresStore;
 use vereda_server::store::sqlite::SqliteStore;
-use vereda_server::store::{FoundScore, OutcomeRow, Store};
+use vereda_server::store::{FoundScore, NewScore, OutcomeRow, Store};
 
 const DAY: Millis = 24 * 3600 * 1000;
 
@@ -506,7 +506,7 @@ async fn performance_equals_scikit_learn_on_both_databases() {
                     defaulted: *bad,
                     observed_ms: scored_ms,
                 });
-                entries.push((scored_ms, entry));
+                entries.push(NewScore { scored_ms, entry, places: None });
             }
             store.add_history(&entries, now_ms()).await.unwrap();
             store.add_outcomes(UserId(Uuid::from_u128(1)), outcomes, now_ms()).await.unwrap();

@@ -67,7 +67,7 @@ async fn postgres_keeps_the_history_by_month() {
     let january = november + 45 * 24 * 3600 * 1000;
     let put = async |n: u128, scored_ms: Millis, now: Millis| {
         store
-            .add_history(&[(scored_ms, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4))], now)
+            .add_history(&[new(scored_ms, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4))], now)
             .await
             .unwrap();
     };
@@ -86,7 +86,7 @@ async fn postgres_keeps_the_history_by_month() {
             tokio::spawn(async move {
                 let store = PostgresStore::connect(&url, 2).await.unwrap();
                 let entry = entry(n, UserId(Uuid::from_u128(1)), None, Group::T4);
-                store.add_history(&[(january, entry)], january).await.unwrap();
+                store.add_history(&[new(january, entry)], january).await.unwrap();
             })
         })
         .collect();
@@ -694,7 +694,7 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
     push.records.clear();
     let mut mine = entry(9_200, world.officer.id, Some(world.branch.id), Group::T3);
     (mine.client, mine.client_ref) = (Some(client), None);
-    push.history = vec![(7_000, mine.clone())];
+    push.history = vec![new(7_000, mine.clone())];
     assert_eq!(store.append(push).await.unwrap(), Appended::Done);
     let file = FileKey { client, sha256: Hash::of(b"abc") };
     store.add_piece(file, 0, b"abc".to_vec()).await.unwrap();
@@ -775,7 +775,7 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
             client_ref: Some("cédula 77".into()),
             ..entry(n, officer, None, Group::T1)
         };
-        store.add_history(&[(7_000, named)], 7_000).await.unwrap();
+        store.add_history(&[new(7_000, named)], 7_000).await.unwrap();
     }
     let of = RefToForget {
         service: world.officer.id,
@@ -935,6 +935,10 @@ async fn models(store: &Arc<dyn Store>) {
 }
 
 /// A score like any other: odd and even ones are of different clients and models.
+fn new(scored_ms: Millis, entry: HistoryEntry) -> NewScore {
+    NewScore { scored_ms, entry, places: None }
+}
+
 fn entry(n: u128, officer: UserId, branch: Option<BranchId>, group: Group) -> HistoryEntry {
     HistoryEntry {
         id: AssessmentId(Uuid::from_u128(n)),
@@ -969,7 +973,7 @@ async fn history(store: &Arc<dyn Store>, world: &World) {
         let group = if n % 2 == 0 { Group::T2 } else { Group::T8 };
         let scored_ms = Millis::try_from(n / 2).unwrap() * 1000;
         store
-            .add_history(&[(scored_ms, entry(n, officer.id, branch.map(|b| b.id), group))], 77_000)
+            .add_history(&[new(scored_ms, entry(n, officer.id, branch.map(|b| b.id), group))], 77_000)
             .await
             .unwrap();
     }
@@ -1074,6 +1078,16 @@ async fn outcomes(store: &Arc<dyn Store>, world: &World) {
 async fn counting(store: &Arc<dyn Store>) {
     let waiting = store.uncounted().await.unwrap();
     assert!(waiting >= 10 + 14, "{waiting}");
+    // Scores whose places are known are counted by these, and not noted so again when they come twice.
+    let placed = |n: u128| NewScore {
+        places: Some(vec![u8::try_from(n % 3).unwrap(), 7]),
+        ..new(2_000, entry(n, UserId(Uuid::from_u128(1)), None, Group::T4))
+    };
+    store.add_history(&[placed(8_000), placed(8_001), placed(8_002)], 2_000).await.unwrap();
+    store.add_history(&[placed(8_003)], 2_000).await.unwrap();
+    store.add_history(&[placed(8_003)], 3_000).await.unwrap();
+    let waiting = waiting + 5;
+    assert_eq!(store.uncounted().await.unwrap(), waiting);
     let needs = store.count(1000, Box::new(|_| Err(7))).await.unwrap();
     assert_eq!(needs, Counted::NeedsModel(7));
     assert_eq!(store.uncounted().await.unwrap(), waiting, "nothing was taken");
@@ -1095,7 +1109,23 @@ async fn counting(store: &Arc<dyn Store>) {
                 loop {
                     let counter: Counter = Box::new(move |uncounted| {
                         let mut counts = Counts::default();
-                        for row in &uncounted {
+                        for one in &uncounted {
+                            let row = match one {
+                                Uncounted::Placed(Placed { model_version, scored_ms: 2_000, places }) => {
+                                    assert_eq!((places.len(), places[1]), (2, 7));
+                                    let (model_version, bin) = (*model_version, i32::from(places[0]));
+                                    let feature = String::new();
+                                    let drift = DriftKey { model_version, day: 0, feature, bin };
+                                    *counts.drift.entry(drift).or_default() += 1;
+                                    continue;
+                                }
+                                Uncounted::Placed(other) => panic!("{other:?}"),
+                                Uncounted::Entry(row) if row.entry.id.0.as_u128() == 8_003 => {
+                                    assert!(!row.fresh);
+                                    continue;
+                                }
+                                Uncounted::Entry(row) => row,
+                            };
                             // Counted the first time; later only looked at.
                             assert_eq!(row.adds.is_some(), !row.fresh, "{row:?}");
                             if row.fresh {
@@ -1125,6 +1155,11 @@ async fn counting(store: &Arc<dyn Store>) {
     assert_eq!(store.uncounted().await.unwrap(), 0);
     let drift = store.drift_counts(9, 0, 2).await.unwrap();
     assert_eq!(drift.iter().map(|(key, n)| (key.bin, *n)).collect::<Vec<_>>(), [(-1, 10)]);
+    // The entries' versions are those of their numbers' parity.
+    for (version, expected) in [(0, [(1, 1), (2, 1)]), (1, [(0, 1), (2, 1)])] {
+        let placed = store.drift_counts(version, 0, 1).await.unwrap();
+        assert_eq!(placed.iter().map(|(key, n)| (key.bin, *n)).collect::<Vec<_>>(), expected);
+    }
     assert!(store.drift_counts(9, 2, 9).await.unwrap().is_empty());
     assert!(store.drift_counts(8, 0, 2).await.unwrap().is_empty());
     let query = CaseQuery {

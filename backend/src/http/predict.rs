@@ -8,6 +8,8 @@ use super::outcomes::rows_of;
 use super::problem::{ApiError, ApiResult};
 use super::rows::{Raw, Taker, answer};
 use crate::clock::{now_ms, rfc3339};
+use crate::insight::places;
+use crate::store::NewScore;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use csv::StringRecord;
@@ -33,9 +35,9 @@ pub async fn predict(
     let model = app.models.current().await?.ok_or_else(no_model)?;
     let score = app.predictions.score(&model, &request.features).await.map_err(refusal)?;
     let now = now_ms();
-    let entries = [(now, entry(&model, &caller, request, score, now))];
-    app.store.add_history(&entries, now).await?;
-    let [(_, entry)] = entries;
+    let scores = [new_score(&model, &caller, request, score, now)];
+    app.store.add_history(&scores, now).await?;
+    let [NewScore { entry, .. }] = scores;
     let prediction = prediction(entry);
     app.metrics.prediction("api", prediction.model.version, prediction.group, prediction.probability);
     Ok(Json(prediction))
@@ -65,8 +67,9 @@ fn refusal(error: InputError) -> ApiError {
     ApiError::new(ProblemCode::InvalidInput, format!("{detail}.")).fields(error.errors)
 }
 
-fn entry(model: &Model, caller: &Caller, request: Predict, score: Score, now: Millis) -> HistoryEntry {
-    HistoryEntry {
+fn new_score(model: &Model, caller: &Caller, request: Predict, score: Score, now: Millis) -> NewScore {
+    let places = places(model, &request.features, score.probability);
+    let entry = HistoryEntry {
         id: AssessmentId(Uuid::now_v7()),
         source: Source::Api,
         client: None,
@@ -85,7 +88,8 @@ fn entry(model: &Model, caller: &Caller, request: Predict, score: Score, now: Mi
         rescore: None,
         scored_at: rfc3339(now),
         received_at: rfc3339(now),
-    }
+    };
+    NewScore { scored_ms: now, entry, places }
 }
 
 /// What the caller is told of it.
@@ -128,12 +132,10 @@ impl Taker for Predictions {
 
     async fn take(&self, rows: Vec<(Predict, Score)>) -> ApiResult<Vec<ApiResult<Prediction>>> {
         let now = now_ms();
-        let entries: Vec<(Millis, HistoryEntry)> = rows
-            .into_iter()
-            .map(|(request, score)| (now, entry(&self.model, &self.caller, request, score, now)))
-            .collect();
-        self.app.store.add_history(&entries, now).await?;
-        let predictions: Vec<Prediction> = entries.into_iter().map(|(_, entry)| prediction(entry)).collect();
+        let new = |(request, score)| new_score(&self.model, &self.caller, request, score, now);
+        let scores: Vec<NewScore> = rows.into_iter().map(new).collect();
+        self.app.store.add_history(&scores, now).await?;
+        let predictions: Vec<Prediction> = scores.into_iter().map(|score| prediction(score.entry)).collect();
         for one in &predictions {
             self.app.metrics.prediction("api", one.model.version, one.group, one.probability);
         }

@@ -1,13 +1,13 @@
 //! What scores and outcomes add to the sums.
 
 use super::{DAY_MS, month_of};
-use crate::store::{CaseKey, CaseSums, Counts, DriftKey, Uncounted};
+use crate::store::{CaseKey, CaseSums, Counts, DriftKey, Placed, Uncounted, UncountedEntry};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 use vereda_domain::api::HistoryEntry;
-use vereda_scoring::drift::Tallies;
-use vereda_scoring::{Model, ModelRef};
+use vereda_scoring::drift::{self, Tallies};
+use vereda_scoring::{Inputs, Model, ModelRef};
 
 /// Bins of the PD per unit of log-odds.
 const BINS: f64 = 64.0;
@@ -31,11 +31,36 @@ fn nano(value: f64) -> i64 {
     units
 }
 
+/// Where a score by this model of these answers is counted for drift, for [`NewScore::places`].
+///
+/// [`NewScore::places`]: crate::store::NewScore::places
+pub fn places(model: &Model, inputs: &Inputs, pd: f64) -> Option<Vec<u8>> {
+    let row = model.encode(inputs).ok()?;
+    // 0 is missing.
+    let place = |place: Option<u16>| place.map_or(0, |bin| bin.saturating_add(1)).to_le_bytes();
+    Some(drift::places(model.bundle(), &row, pd).into_iter().flat_map(place).collect())
+}
+
+/// Back from [`places`].
+fn unpack(places: &[u8]) -> Vec<Option<u16>> {
+    places.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes).checked_sub(1)).collect()
+}
+
 /// Counts entries; the version of a model that was not looked up is the error.
 pub fn count(uncounted: Vec<Uncounted>, models: &HashMap<u32, Option<Arc<Model>>>) -> Result<Counts, u32> {
     let mut counts = Counts::default();
     let mut days: BTreeMap<(u32, i64), Day<'_>> = BTreeMap::new();
-    for entry in &uncounted {
+    for one in &uncounted {
+        let entry = match one {
+            Uncounted::Entry(entry) => entry,
+            Uncounted::Placed(Placed { model_version, scored_ms, places }) => {
+                if let Some(model) = models.get(model_version).ok_or(*model_version)? {
+                    let day = (*model_version, scored_ms.div_euclid(DAY_MS));
+                    days.entry(day).or_insert_with(|| Day::new(model)).tallies.count_places(&unpack(places));
+                }
+                continue;
+            }
+        };
         if entry.fresh {
             let version = entry.entry.model.version;
             if let Some(model) = models.get(&version).ok_or(version)? {
@@ -100,7 +125,7 @@ impl<'a> Day<'a> {
 }
 
 /// What an entry adds to the counts of cases: once as decided, once for each outcome.
-fn cases(uncounted: &Uncounted) -> Vec<(CaseKey, CaseSums)> {
+fn cases(uncounted: &UncountedEntry) -> Vec<(CaseKey, CaseSums)> {
     let entry = &uncounted.entry;
     let key = CaseKey {
         model_version: entry.model.version,

@@ -50,9 +50,29 @@ pub enum OutcomeAdded {
     Conflict,
 }
 
+/// What is to be counted.
+#[derive(Debug, Clone)]
+pub enum Uncounted {
+    /// A new score, for drift alone.
+    Placed(Placed),
+    /// An entry, as a whole or anew.
+    Entry(Box<UncountedEntry>),
+}
+
+/// Where a new score is counted for drift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// By which version it was made.
+    pub model_version: u32,
+    /// When.
+    pub scored_ms: Millis,
+    /// Its bins, packed by whoever counts.
+    pub places: Vec<u8>,
+}
+
 /// A history entry that is to be counted, or counted anew.
 #[derive(Debug, Clone)]
-pub struct Uncounted {
+pub struct UncountedEntry {
     /// As it is now.
     pub entry: HistoryEntry,
     /// When it was scored.

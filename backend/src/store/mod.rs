@@ -217,11 +217,23 @@ pub struct HistoryRow {
     pub entry: HistoryEntry,
 }
 
+/// A score for the history.
+#[derive(Debug, Clone)]
+pub struct NewScore {
+    /// When it was made.
+    pub scored_ms: Millis,
+    /// What is kept of it.
+    pub entry: HistoryEntry,
+    /// Where it is counted for drift, if that is all that it is counted for: nothing was decided on it. Else
+    /// whoever counts reads the entry.
+    pub places: Option<Vec<u8>>,
+}
+
 /// Every score, from the field and through the API.
 #[async_trait]
 pub trait HistoryStore: Send + Sync {
-    /// Adds scores made by the server, with when they were made: all of them, or none.
-    async fn add_history(&self, entries: &[(Millis, HistoryEntry)], now: Millis) -> Result<()>;
+    /// Adds scores made by the server: all of them, or none.
+    async fn add_history(&self, scores: &[NewScore], now: Millis) -> Result<()>;
     /// Entries, in the order asked for.
     async fn history(&self, filter: HistoryFilter) -> Result<Vec<HistoryRow>>;
     /// One entry, if it may be seen.

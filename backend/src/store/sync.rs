@@ -141,7 +141,7 @@ pub struct Append {
     /// Clients who changed hands.
     pub reassigned: Vec<Reassigned>,
     /// The assessments among `records` as the history shows them, with when they were scored.
-    pub history: Vec<(Millis, HistoryEntry)>,
+    pub history: Vec<NewScore>,
     /// By the server's clock.
     pub now: Millis,
     /// The device's clock minus the server's.

@@ -5,13 +5,13 @@ use super::judge::{self, Quarantine};
 use super::{PushError, Pusher};
 use crate::clock::rfc3339;
 use crate::models::{Models, suggested};
-use crate::store::{NewEvent, Reassigned, RecordRow, Snapshot, Waiting};
+use crate::store::{NewEvent, NewScore, Reassigned, RecordRow, Snapshot, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vereda_domain::api::{EventOutcome, HistoryEntry, QuarantineReason, Source};
 use vereda_domain::event::{Assessment, Event, EventBody, Stub, margin_bits};
 use vereda_domain::record::{AssessmentRecord, Rank, Record, RecordKey, Rescore, fold};
-use vereda_domain::{AssessmentId, ClientId, DeviceId, Millis, UserId};
+use vereda_domain::{AssessmentId, ClientId, DeviceId, UserId};
 use vereda_scoring::Model;
 use vereda_scoring::bundle::Group;
 
@@ -43,7 +43,7 @@ pub struct Done {
     /// See [`crate::store::Append::reassigned`].
     pub reassigned: Vec<Reassigned>,
     /// See [`crate::store::Append::history`].
-    pub history: Vec<(Millis, HistoryEntry)>,
+    pub history: Vec<NewScore>,
     /// For the metrics.
     pub counted: Vec<Counted>,
 }
@@ -309,7 +309,8 @@ impl<'a> Work<'a> {
                 Record::Assessment(assessed) => {
                     let client = assessed.assessment.client;
                     let suggestion = self.suggestions.get(&assessed.assessment.id).copied().flatten();
-                    history.push((assessed.at, history_entry(assessed, suggestion)));
+                    let entry = history_entry(assessed, suggestion);
+                    history.push(NewScore { scored_ms: assessed.at, entry, places: None });
                     (self.owner_of(client).unwrap_or(assessed.officer), client)
                 }
             });

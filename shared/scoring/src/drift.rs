@@ -1,7 +1,7 @@
 //! How far a table has moved from the data that a model was trained on: the population stability
 //! index (PSI) of the score, and of each feature (also called CSI).
 
-use crate::bundle::{Bundle, Distribution, Kind};
+use crate::bundle::{Bundle, Distribution, Kind, Reference};
 use serde::{Deserialize, Serialize};
 
 /// A share below this counts as this much: the logarithm of an empty bin has no value.
@@ -64,12 +64,7 @@ impl<'a> Tally<'a> {
 
     /// The bin of one number of a row. NaN is missing, and so is what the reference has no bin for.
     pub fn place(&self, x: f64) -> Option<usize> {
-        let bin = match self.reference {
-            _ if x.is_nan() => None,
-            Distribution::Numeric { edges, .. } => Some(edges.partition_point(|edge| *edge < x)),
-            Distribution::Categorical { .. } => self.bins.get(x as usize).copied().flatten(),
-        };
-        bin.filter(|bin| *bin < self.counts.len())
+        place(self.reference, x, |option| self.bins.get(option).copied().flatten())
     }
 
     /// Counts one number of a row.
@@ -126,6 +121,39 @@ impl<'a> Tally<'a> {
     }
 }
 
+/// The bin of one number of a row; `bin_of` says which an option's index has.
+fn place(reference: &Distribution, x: f64, bin_of: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+    match reference {
+        _ if x.is_nan() => None,
+        Distribution::Numeric { edges, shares, .. } => {
+            Some(edges.partition_point(|edge| *edge < x)).filter(|bin| *bin < shares.len())
+        }
+        Distribution::Categorical { .. } => bin_of(x as usize),
+    }
+}
+
+/// Where one applicant is counted: the bin of the PD, if the bundle knows how it was spread, and of each feature that
+/// it has a reference of, in the order of the schema. `None` is missing. What [`Tallies::count_places`] takes.
+pub fn places(bundle: &Bundle, row: &[f64], pd: f64) -> Vec<Option<u16>> {
+    let Reference { rows, score, features: references, .. } = &bundle.reference;
+    let score = (*rows > 0).then(|| place(score, pd, |_| None));
+    let features = bundle.schema.features.iter().zip(row).filter_map(|(feature, x)| {
+        let reference = references.get(&feature.name)?;
+        Some(place(reference, *x, |option| {
+            let Distribution::Categorical { shares, .. } = reference else { return None };
+            let code = match &feature.kind {
+                Kind::Category { options, .. } => options.get(option)?.code.as_str(),
+                _ => BOOLEANS.get(option)?,
+            };
+            shares.keys().position(|known| known == code)
+        }))
+    });
+    score.into_iter().chain(features).map(|bin| bin.and_then(|bin| u16::try_from(bin).ok())).collect()
+}
+
+/// The codes of a boolean's options.
+const BOOLEANS: [&str; 2] = ["false", "true"];
+
 /// PSI of pairs of shares, then and now. A bin that is empty on both sides says nothing.
 pub fn psi(shares: impl Iterator<Item = (f64, f64)>) -> f64 {
     shares
@@ -151,7 +179,7 @@ impl<'a> Tallies<'a> {
         let features = bundle.schema.features.iter().enumerate().filter_map(|(index, feature)| {
             let codes: Vec<&str> = match &feature.kind {
                 Kind::Category { options, .. } => options.iter().map(|option| option.code.as_str()).collect(),
-                Kind::Boolean => vec!["false", "true"],
+                Kind::Boolean => BOOLEANS.to_vec(),
                 Kind::Number { .. } | Kind::Integer { .. } => Vec::new(),
             };
             let tally = Tally::new(reference.features.get(&feature.name)?, &codes);
@@ -171,6 +199,19 @@ impl<'a> Tallies<'a> {
         for (index, _, tally) in &mut self.features {
             tally.count(row.get(*index).copied().unwrap_or(f64::NAN));
         }
+    }
+
+    /// Counts one applicant whose places are known; whether they are places of this model.
+    pub fn count_places(&mut self, places: &[Option<u16>]) -> bool {
+        if places.len() != self.features.len() + usize::from(self.score.is_some()) {
+            return false;
+        }
+        let score = self.score.iter_mut();
+        let tallies = score.chain(self.features.iter_mut().map(|(_, _, tally)| tally));
+        for (tally, place) in tallies.zip(places) {
+            tally.count_place(place.map(usize::from), 1);
+        }
+        true
     }
 
     /// Adds what another part of the table counted.
@@ -193,6 +234,37 @@ mod tests {
         assert_eq!(psi([(0.2, 0.2), (0.8, 0.8), (0.0, 0.0)].into_iter()), 0.0);
         let gone = psi([(0.5, 1.0), (0.5, 0.0)].into_iter());
         assert!(gone.is_finite() && gone > SHIFTED);
+    }
+
+    #[test]
+    fn places_are_counted_as_the_row_is() {
+        for bytes in [
+            &include_bytes!("../../../models/bundles/reference-scorecard-1.json")[..],
+            include_bytes!("../../../models/bundles/reference-boosted-2.json"),
+        ] {
+            let model = crate::Model::load(bytes).unwrap();
+            let bundle = model.bundle();
+            let (mut rows, mut placed) = (Tallies::new(bundle), Tallies::new(bundle));
+            for golden in &bundle.golden {
+                let mut row = model.encode(&golden.inputs).unwrap();
+                for hidden in 0..=row.len() {
+                    rows.count(&row, golden.probability);
+                    assert!(placed.count_places(&places(bundle, &row, golden.probability)));
+                    // Then the same applicant with one answer less.
+                    if let Some(answer) = row.get_mut(hidden) {
+                        *answer = f64::NAN;
+                    }
+                }
+            }
+            let counts = |tallies: &Tallies<'_>| -> Vec<Vec<_>> {
+                let features = tallies.features.iter().map(|(_, _, tally)| tally);
+                tallies.score.iter().chain(features).map(|tally| tally.counts().collect()).collect()
+            };
+            assert!(counts(&rows).len() > 5);
+            assert_eq!(counts(&rows), counts(&placed));
+            assert!(!placed.count_places(&[None]), "places of another model");
+            assert_eq!(counts(&rows), counts(&placed));
+        }
     }
 
     #[test]

@@ -10,9 +10,9 @@ use tokio_postgres::types::ToSql;
 
 #[async_trait]
 impl HistoryStore for PostgresStore {
-    async fn add_history(&self, entries: &[(Millis, HistoryEntry)], now: Millis) -> Result<()> {
-        self.ensure_months(entries.iter().map(|(at, _)| *at), now).await?;
-        write!(self, "store scores", |t| put(t, entries, now).await?);
+    async fn add_history(&self, scores: &[NewScore], now: Millis) -> Result<()> {
+        self.ensure_months(scores.iter().map(|score| score.scored_ms), now).await?;
+        write!(self, "store scores", |t| put(t, scores, now).await?);
         Ok(())
     }
 
@@ -45,37 +45,51 @@ const SELECT: &str = "SELECT scored_ms, received_ms, body FROM history";
 
 /// Adds entries, or brings them up to date; when they were received stays as it was. Their months
 /// have been made.
-pub(super) async fn put(t: &Transaction<'_>, entries: &[(Millis, HistoryEntry)], now: Millis) -> Result<()> {
-    if entries.is_empty() {
+pub(super) async fn put(t: &Transaction<'_>, scores: &[NewScore], now: Millis) -> Result<()> {
+    if scores.is_empty() {
         return Ok(());
     }
     // What was there before decides whether an entry is counted for the first time.
     let sql = "WITH e AS ( \
                  SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], \
-                 $8::text[], $9::bigint[], $10::text[]) \
-                 AS e(id, scored_ms, client, client_ref, officer, branch, risk_group, model_version, body)), \
+                 $8::text[], $9::bigint[], $10::text[], $11::bytea[]) \
+                 AS e(id, scored_ms, client, client_ref, officer, branch, risk_group, model_version, body, places)), \
                known AS (SELECT e.id FROM e JOIN history h ON h.id = e.id AND h.scored_ms = e.scored_ms), \
                put AS ( \
                  INSERT INTO history(id, scored_ms, received_ms, client, client_ref, officer, branch, risk_group, \
                  model_version, body) \
                  SELECT id, scored_ms, $1, client, client_ref, officer, branch, risk_group, model_version, body FROM e \
                  ON CONFLICT (id, scored_ms) DO UPDATE SET body = excluded.body) \
-               INSERT INTO uncounted(id, scored_ms, fresh) \
-               SELECT id, scored_ms, id NOT IN (SELECT id FROM known) FROM e";
-    let column = |entry: fn(&HistoryEntry) -> Option<uuid::Uuid>| -> Vec<_> {
-        entries.iter().map(|(_, e)| entry(e)).collect()
-    };
-    let ids: Vec<_> = entries.iter().map(|(_, e)| e.id.0).collect();
-    let scored: Vec<_> = entries.iter().map(|(at, _)| *at).collect();
+               INSERT INTO uncounted(id, scored_ms, fresh, model_version, places) \
+               SELECT id, scored_ms, fresh, CASE WHEN fresh AND places IS NOT NULL THEN model_version END, \
+               CASE WHEN fresh THEN places END \
+               FROM (SELECT *, id NOT IN (SELECT id FROM known) AS fresh FROM e) AS e";
+    let entries = || scores.iter().map(|score| &score.entry);
+    let column =
+        |entry: fn(&HistoryEntry) -> Option<uuid::Uuid>| -> Vec<_> { entries().map(entry).collect() };
+    let ids: Vec<_> = entries().map(|e| e.id.0).collect();
+    let scored: Vec<_> = scores.iter().map(|score| score.scored_ms).collect();
     let clients = column(|e| e.client.map(|c| c.0));
-    let references: Vec<_> = entries.iter().map(|(_, e)| e.client_ref.as_deref()).collect();
-    let officers: Vec<_> = entries.iter().map(|(_, e)| e.officer.0).collect();
+    let references: Vec<_> = entries().map(|e| e.client_ref.as_deref()).collect();
+    let officers: Vec<_> = entries().map(|e| e.officer.0).collect();
     let branches = column(|e| e.branch.map(|b| b.0));
-    let groups: Vec<_> = entries.iter().map(|(_, e)| e.group.as_str()).collect();
-    let versions: Vec<_> = entries.iter().map(|(_, e)| i64::from(e.model.version)).collect();
-    let bodies = entries.iter().map(|(_, e)| to_json("history entry", e)).collect::<Result<Vec<_>>>()?;
-    let values: Parameters<'_> =
-        &[&now, &ids, &scored, &clients, &references, &officers, &branches, &groups, &versions, &bodies];
+    let groups: Vec<_> = entries().map(|e| e.group.as_str()).collect();
+    let versions: Vec<_> = entries().map(|e| i64::from(e.model.version)).collect();
+    let bodies = entries().map(|e| to_json("history entry", e)).collect::<Result<Vec<_>>>()?;
+    let places: Vec<_> = scores.iter().map(|score| score.places.as_deref()).collect();
+    let values: Parameters<'_> = &[
+        &now,
+        &ids,
+        &scored,
+        &clients,
+        &references,
+        &officers,
+        &branches,
+        &groups,
+        &versions,
+        &bodies,
+        &places,
+    ];
     run(t, "store a score", sql, values).await.map(|_| ())
 }
 

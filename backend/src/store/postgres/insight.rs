@@ -197,17 +197,24 @@ async fn add_outcomes(
 async fn take(t: &Transaction<'_>, limit: u32) -> Result<(usize, Vec<Uncounted>)> {
     let doing = "count scores";
     let sql = "WITH taken AS (DELETE FROM uncounted WHERE place IN \
-                 (SELECT place FROM uncounted ORDER BY place LIMIT $1) RETURNING id, scored_ms, fresh) \
-               SELECT id, scored_ms, bool_or(fresh), count(*) FROM taken GROUP BY id, scored_ms";
+                 (SELECT place FROM uncounted ORDER BY place LIMIT $1) RETURNING id, scored_ms, fresh, \
+                 model_version, places) \
+               SELECT id, scored_ms, bool_or(fresh), count(*), model_version, places FROM taken \
+               GROUP BY id, scored_ms, model_version, places";
     let rows = all(t, doing, sql, &[&i64::from(limit)]).await?;
-    let (mut taken, mut fresh) = (0, HashMap::new());
+    let (mut taken, mut fresh, mut uncounted) = (0, HashMap::new(), Vec::with_capacity(rows.len()));
     let (mut ids, mut times) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for row in &rows {
-        let id: Uuid = get(row, 0)?;
-        ids.push(id);
-        times.push(get::<Millis>(row, 1)?);
-        fresh.insert(id, get::<bool>(row, 2)?);
+        let (id, scored_ms): (Uuid, Millis) = (get(row, 0)?, get(row, 1)?);
         taken += usize::try_from(get::<i64>(row, 3)?).unwrap_or_default();
+        if let (Some(version), Some(places)) = (get::<Option<i64>>(row, 4)?, get(row, 5)?) {
+            let model_version = u32::try_from(version).unwrap_or_default();
+            uncounted.push(Uncounted::Placed(Placed { model_version, scored_ms, places }));
+            continue;
+        }
+        ids.push(id);
+        times.push(scored_ms);
+        fresh.insert(id, get::<bool>(row, 2)?);
     }
     let mut outcomes: HashMap<Uuid, Vec<KnownOutcome>> = HashMap::new();
     let sql = "SELECT assessment, horizon_months, defaulted FROM outcomes WHERE assessment = ANY($1)";
@@ -222,16 +229,16 @@ async fn take(t: &Transaction<'_>, limit: u32) -> Result<(usize, Vec<Uncounted>)
     }
     let sql = "SELECT h.id, h.scored_ms, h.body FROM unnest($1::uuid[], $2::bigint[]) AS k(id, scored_ms) \
                JOIN history h ON h.id = k.id AND h.scored_ms = k.scored_ms";
-    let mut uncounted = Vec::with_capacity(ids.len());
     for row in &all(t, doing, sql, &[&ids, &times]).await? {
         let id: Uuid = get(row, 0)?;
-        uncounted.push(Uncounted {
+        let entry = UncountedEntry {
             entry: from_json("history entry", get(row, 2)?)?,
             scored_ms: get(row, 1)?,
             fresh: fresh.get(&id).copied().unwrap_or_default(),
             outcomes: outcomes.remove(&id).unwrap_or_default(),
             adds: adds.remove(&id),
-        });
+        };
+        uncounted.push(Uncounted::Entry(Box::new(entry)));
     }
     Ok((taken, uncounted))
 }

@@ -35,7 +35,7 @@ impl SyncStore for PostgresStore {
     }
 
     async fn append(&self, append: Append) -> Result<Appended> {
-        self.ensure_months(append.history.iter().map(|(at, _)| *at), append.now).await?;
+        self.ensure_months(append.history.iter().map(|score| score.scored_ms), append.now).await?;
         Ok(write!(self, "store a push", |t| append_in(t, &append).await?))
     }
 

@@ -15,10 +15,9 @@ use vereda_scoring::bundle::Group;
 
 #[async_trait]
 impl HistoryStore for SqliteStore {
-    async fn add_history(&self, entries: &[(Millis, HistoryEntry)], now: Millis) -> Result<()> {
+    async fn add_history(&self, scores: &[NewScore], now: Millis) -> Result<()> {
         // Made where they come from, and not on the one thread that writes.
-        let rows = entries.iter().map(|(scored_ms, entry)| Columns::of(*scored_ms, entry));
-        let rows = rows.collect::<Result<Vec<_>>>()?;
+        let rows = scores.iter().map(Columns::of).collect::<Result<Vec<_>>>()?;
         let _present = Present::new(&self.writing);
         let (answer, answered) = oneshot::channel();
         if self.scores.add(Scores { rows, now, answer }) && !self.writer.take(Waiting::job(&self.scores)) {
@@ -108,8 +107,8 @@ fn again(error: &StoreError) -> StoreError {
 }
 
 /// Adds an entry, or brings one up to date; when it was received stays as it was.
-pub fn put(t: &Transaction<'_>, scored_ms: Millis, entry: &HistoryEntry, now: Millis) -> Result<()> {
-    Columns::of(scored_ms, entry)?.put(t, now)
+pub fn put(t: &Transaction<'_>, score: &NewScore, now: Millis) -> Result<()> {
+    Columns::of(score)?.put(t, now)
 }
 
 /// An entry as the columns of its row.
@@ -124,13 +123,15 @@ struct Columns {
     group: Group,
     model_version: u32,
     body: String,
+    places: Option<Vec<u8>>,
 }
 
 impl Columns {
-    fn of(scored_ms: Millis, entry: &HistoryEntry) -> Result<Columns> {
+    fn of(score: &NewScore) -> Result<Columns> {
+        let NewScore { scored_ms, entry, places } = score;
         Ok(Columns {
             id: entry.id,
-            scored_ms,
+            scored_ms: *scored_ms,
             client: entry.client.map(|client| client.0),
             client_ref: entry.client_ref.clone(),
             officer: entry.officer.0,
@@ -138,6 +139,7 @@ impl Columns {
             group: entry.group,
             model_version: entry.model.version,
             body: to_json("history entry", entry)?,
+            places: places.clone(),
         })
     }
 
@@ -163,7 +165,8 @@ impl Columns {
         if !new {
             run(t, doing, "UPDATE history SET body = ?2 WHERE id = ?1", params![id, self.body])?;
         }
-        super::insight::note(t, self.id, self.scored_ms, new)
+        let places = self.places.as_deref().filter(|_| new).map(|places| (self.model_version, places));
+        super::insight::note(t, self.id, self.scored_ms, new, places)
     }
 }
 
@@ -255,8 +258,8 @@ mod tests {
     use vereda_domain::api::Source;
     use vereda_scoring::ModelRef;
 
-    fn entry(n: u128) -> HistoryEntry {
-        HistoryEntry {
+    fn score(n: u128) -> NewScore {
+        let entry = HistoryEntry {
             id: AssessmentId(Uuid::from_u128(n)),
             source: Source::Api,
             client: None,
@@ -275,7 +278,8 @@ mod tests {
             rescore: None,
             scored_at: String::new(),
             received_at: String::new(),
-        }
+        };
+        NewScore { scored_ms: 7, entry, places: None }
     }
 
     /// Stores one score each, all of which wait until the thread that writes has done something else.
@@ -288,7 +292,7 @@ mod tests {
         let adding: Vec<_> = (1..=scores)
             .map(|n| {
                 let store = store.clone();
-                tokio::spawn(async move { store.add_history(&[(7, entry(n))], 7).await })
+                tokio::spawn(async move { store.add_history(&[score(n)], 7).await })
             })
             .collect();
         let all = usize::try_from(scores).unwrap();
@@ -331,7 +335,7 @@ mod tests {
         assert!(done.iter().all(|one| one.as_ref().is_err_and(|why| why.to_string().contains("on purpose"))));
         assert_eq!(count().await.unwrap(), 20, "not in part");
         // A later one is not held up by them.
-        assert!(store.add_history(&[(7, entry(50))], 7).await.is_ok());
+        assert!(store.add_history(&[score(50)], 7).await.is_ok());
         assert_eq!(count().await.unwrap(), 21);
     }
 }

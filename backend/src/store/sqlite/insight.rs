@@ -159,7 +159,7 @@ fn add_outcome(t: &Transaction<'_>, by: UserId, outcome: &OutcomeRow, now: Milli
     let values =
         params![id.0, outcome.horizon_months, scored_ms, outcome.defaulted, outcome.observed_ms, by.0, now];
     if run(t, doing, sql, values)? == 1 {
-        note(t, id, scored_ms, false)?;
+        note(t, id, scored_ms, false, None)?;
         return Ok(OutcomeAdded::Stored);
     }
     let sql = "SELECT defaulted, observed_ms FROM outcomes WHERE assessment = ?1 AND horizon_months = ?2";
@@ -172,33 +172,41 @@ fn add_outcome(t: &Transaction<'_>, by: UserId, outcome: &OutcomeRow, now: Milli
     Ok(if same { OutcomeAdded::Already } else { OutcomeAdded::Conflict })
 }
 
-/// Notes that an entry is to be counted.
-pub fn note(t: &Transaction<'_>, id: AssessmentId, scored_ms: Millis, fresh: bool) -> Result<()> {
-    let sql = "INSERT INTO uncounted(id, scored_ms, fresh) VALUES (?1, ?2, ?3)";
-    run(t, "note a score to be counted", sql, params![id.0, scored_ms, fresh]).map(|_| ())
+/// Notes that an entry is to be counted; for drift alone if its places are known, of this model version.
+pub fn note(
+    t: &Transaction<'_>,
+    id: AssessmentId,
+    scored_ms: Millis,
+    fresh: bool,
+    places: Option<(u32, &[u8])>,
+) -> Result<()> {
+    let sql =
+        "INSERT INTO uncounted(id, scored_ms, fresh, model_version, places) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let (version, places) = places.unzip();
+    run(t, "note a score to be counted", sql, params![id.0, scored_ms, fresh, version, places]).map(|_| ())
 }
 
 /// The next rows of the list, with all that is needed to count them.
 fn take(t: &Transaction<'_>, limit: u32) -> Result<(Vec<i64>, Vec<Uncounted>)> {
     let doing = "count scores";
     let get = |e| database(doing, e);
-    let sql = "SELECT place, id, scored_ms, fresh FROM uncounted ORDER BY place LIMIT ?1";
-    let rows: Vec<(i64, Uuid, Millis, bool)> = all(t, doing, sql, [limit], |row| {
-        Ok((
-            row.get(0).map_err(get)?,
-            row.get(1).map_err(get)?,
-            row.get(2).map_err(get)?,
-            row.get(3).map_err(get)?,
-        ))
-    })?;
+    let sql =
+        "SELECT place, id, scored_ms, fresh, model_version, places FROM uncounted ORDER BY place LIMIT ?1";
+    let mut uncounted = Vec::new();
     // When it was scored, whether it was ever counted, and how often it was noted.
     let mut entries: BTreeMap<Uuid, (Millis, bool, u32)> = BTreeMap::new();
-    for (_, id, scored_ms, fresh) in &rows {
-        let entry = entries.entry(*id).or_insert((*scored_ms, false, 0));
-        entry.1 |= fresh;
-        entry.2 += 1;
-    }
-    let mut uncounted = Vec::with_capacity(entries.len());
+    let taken: Vec<i64> = all(t, doing, sql, [limit], |row| {
+        let scored_ms = row.get(2).map_err(get)?;
+        let model_version: Option<u32> = row.get(4).map_err(get)?;
+        if let (Some(model_version), Some(places)) = (model_version, row.get(5).map_err(get)?) {
+            uncounted.push(Uncounted::Placed(Placed { model_version, scored_ms, places }));
+        } else {
+            let entry = entries.entry(row.get(1).map_err(get)?).or_insert((scored_ms, false, 0));
+            entry.1 |= row.get::<_, bool>(3).map_err(get)?;
+            entry.2 += 1;
+        }
+        row.get(0).map_err(get)
+    })?;
     for (id, (scored_ms, fresh, notes)) in entries {
         let text = |sql: &str| -> Result<Option<String>> {
             first(t, doing, sql, [id], |row| row.get(0).map_err(get))
@@ -214,9 +222,10 @@ fn take(t: &Transaction<'_>, limit: u32) -> Result<(Vec<i64>, Vec<Uncounted>)> {
             _ => (all(t, doing, sql, [id], known)?, text("SELECT adds FROM counted_cases WHERE id = ?1")?),
         };
         let entry = from_json("history entry", &body)?;
-        uncounted.push(Uncounted { entry, scored_ms, fresh, outcomes, adds });
+        let entry = UncountedEntry { entry, scored_ms, fresh, outcomes, adds };
+        uncounted.push(Uncounted::Entry(Box::new(entry)));
     }
-    Ok((rows.into_iter().map(|(place, ..)| place).collect(), uncounted))
+    Ok((taken, uncounted))
 }
 
 fn add_counts(t: &Transaction<'_>, counts: &Counts) -> Result<()> {

@@ -168,8 +168,8 @@ fn append_in(t: &Transaction<'_>, append: &Append) -> Result<Appended> {
     for moved in &append.reassigned {
         reassign(t, append.branch, moved, &mut next)?;
     }
-    for (scored_ms, entry) in &append.history {
-        super::history::put(t, *scored_ms, entry, append.now)?;
+    for score in &append.history {
+        super::history::put(t, score, append.now)?;
     }
     let head = append.events.last().map_or(append.head, |e| ChainHead { seq: e.seq, hash: e.hash });
     let sql = "UPDATE devices SET head_seq = ?2, head_hash = ?3, seen_ms = ?4, drift_ms = ?5 WHERE id = ?1";
