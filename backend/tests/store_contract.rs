@@ -11,9 +11,9 @@ use vereda_domain::api::{
     QuarantineReason, Role, Scope, Source, Thumbprint,
 };
 use vereda_domain::client::Consent;
-use vereda_domain::event::{ChainHead, Event, EventBody, Hash, Sealed};
+use vereda_domain::event::{Assessment, ChainHead, Event, EventBody, Hash, RecordedScore, Sealed};
 use vereda_domain::hlc::Hlc;
-use vereda_domain::record::{Rank, Record, RecordKey, fold};
+use vereda_domain::record::{AssessmentRecord, Rank, Record, RecordKey, fold};
 use vereda_domain::{AssessmentId, BranchId, ClientId, DeviceId, Millis, SecretId, UserId};
 use vereda_scoring::ModelRef;
 use vereda_scoring::bundle::Group;
@@ -109,6 +109,7 @@ async fn contract(store: Arc<dyn Store>) {
     chains(&store, &world).await;
     waiting(&store, &world).await;
     portfolios(&store, &world).await;
+    earlier_assessments(&store, &world).await;
     files(&store, &world).await;
     concurrent_appends(&store, &world).await;
     models(&store).await;
@@ -589,7 +590,14 @@ async fn chains(store: &Arc<dyn Store>, world: &World) {
     let stolen = push_of(&world.officer, &world.other, &south, &second);
     assert!(store.append(stolen).await.is_err());
     assert_eq!(store.head(device).await.unwrap(), after.head);
-    let pull = |branch: BranchId, cursor| PullQuery { branch, owner: None, cursor, limit: 10, count: false };
+    let pull = |branch: BranchId, cursor| PullQuery {
+        branch,
+        owner: None,
+        cursor,
+        limit: 10,
+        count: false,
+        assessments: Assessments::All,
+    };
     let page = store.pull(pull(world.branch.id, 0)).await.unwrap();
     assert_eq!((page.changes.len(), page.more, page.cursor), (1, false, after.branch_seq));
     assert!(store.pull(pull(world.branch.id, page.cursor)).await.unwrap().changes.is_empty());
@@ -649,6 +657,7 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
             cursor: before.branch_seq,
             limit: 50,
             count: false,
+            assessments: Assessments::All,
         };
         read(store.pull(query).await.unwrap().changes)
     };
@@ -668,6 +677,81 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
             matches!(&pull(to).await[..], [Change::State { record: Record::Client(c) }] if c.id == client)
         );
     }
+}
+
+/// A new device gets everybody with their last assessment first, by the clocks and not by when they arrived, and then
+/// the others: together all of it, whatever comes in between.
+async fn earlier_assessments(store: &Arc<dyn Store>, world: &World) {
+    let device = enrol(store, &world.officer, 23).await;
+    for (base, owner) in [(9_500, None), (9_600, Some(world.officer.id))] {
+        let before = snapshot(store, &world.branch, device, &[]).await.branch_seq;
+        let [ana, luis] = [base + 50, base + 51].map(|n| ClientId(Uuid::from_u128(n)));
+        let assess = async |client: ClientId, n: u128, wall: Millis| {
+            let now = snapshot(store, &world.branch, device, &[]).await;
+            let event = captured(&world.officer, &world.branch, device, now.head, client);
+            let mut push = push_of(&world.officer, &world.branch, &now, &event);
+            let hlc = Hlc { wall, counter: 0, node: device };
+            let record = assessment(AssessmentId(Uuid::from_u128(base + n)), client, world, hlc);
+            push.records = vec![RecordRow { record, owner: world.officer.id, client }];
+            assert_eq!(store.append(push).await.unwrap(), Appended::Done);
+        };
+        let pull = async |assessments, cursor, limit| {
+            let branch = world.branch.id;
+            store.pull(PullQuery { branch, owner, cursor, limit, count: true, assessments }).await.unwrap()
+        };
+        let numbers = |page: PullPage| -> Vec<u128> {
+            let number = |change| match change {
+                Change::State { record: Record::Assessment(one) } => one.assessment.id.0.as_u128() - base,
+                other => panic!("{other:?}"),
+            };
+            read(page.changes).into_iter().map(number).collect()
+        };
+        // Ana's number 3 is the last, though 4 arrives after it.
+        for (client, n, wall) in [(ana, 1, 1_000), (luis, 2, 1_500), (ana, 3, 3_000), (ana, 4, 2_000)] {
+            assess(client, n, wall).await;
+        }
+        assert_eq!(numbers(pull(Assessments::All, before, 50).await), [1, 2, 3, 4]);
+        // Page by page; between two of them Luis is assessed again.
+        let first = pull(Assessments::Last, before, 1).await;
+        assert_eq!((first.remaining, first.more), (Some(1), true));
+        let place = first.cursor;
+        assert_eq!(numbers(first), [2]);
+        assess(luis, 5, 4_000).await;
+        let rest = pull(Assessments::Last, place, 50).await;
+        let until = rest.cursor;
+        assert_eq!((rest.remaining, rest.more), (Some(0), false));
+        assert_eq!(numbers(rest), [3, 5]);
+        // What comes after the first part is told as ever; 2 and 5 come again, which harms nobody.
+        assess(luis, 6, 5_000).await;
+        let page = pull(Assessments::Earlier { until }, before, 1).await;
+        assert_eq!((page.remaining, page.more), (Some(3), true));
+        let rest = pull(Assessments::Earlier { until }, page.cursor, 50).await;
+        assert_eq!((rest.cursor, rest.more), (until, false));
+        assert_eq!([numbers(page), numbers(rest)].concat(), [1, 2, 4, 5]);
+        assert_eq!(numbers(pull(Assessments::All, until, 50).await), [6]);
+    }
+}
+
+fn assessment(id: AssessmentId, client: ClientId, world: &World, hlc: Hlc) -> Record {
+    let score = RecordedScore {
+        margin: 0.5,
+        margin_bits: "0".repeat(16),
+        probability: 0.5,
+        group: Group::T4,
+        bias: 0.0,
+        contributions: Vec::new(),
+        reasons: Vec::new(),
+    };
+    let model = ModelRef { id: "m".into(), version: 1, sha256: "0".repeat(64) };
+    Record::Assessment(AssessmentRecord {
+        assessment: Assessment { id, client, model, inputs: Default::default(), score },
+        branch: world.branch.id,
+        officer: world.officer.id,
+        hlc,
+        at: 7,
+        decisions: Default::default(),
+        rescore: None,
+    })
 }
 
 /// A client who was erased: at once from everything that is asked for, in steps from the events.
@@ -738,8 +822,14 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
         Appended::Stale
     );
     for owner in [None, Some(world.officer.id)] {
-        let query =
-            PullQuery { branch: world.branch.id, owner, cursor: stale.branch_seq, limit: 9, count: true };
+        let query = PullQuery {
+            branch: world.branch.id,
+            owner,
+            cursor: stale.branch_seq,
+            limit: 9,
+            count: true,
+            assessments: Assessments::All,
+        };
         let page = store.pull(query).await.unwrap();
         assert_eq!(read(page.changes), [Change::Purge { key, erased: true }]);
     }
@@ -831,8 +921,14 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     const WRITERS: u8 = 64;
     const READERS: usize = 64;
     const EACH: usize = 4;
-    let query =
-        |cursor, limit| PullQuery { branch: world.branch.id, owner: None, cursor, limit, count: false };
+    let query = |cursor, limit| PullQuery {
+        branch: world.branch.id,
+        owner: None,
+        cursor,
+        limit,
+        count: false,
+        assessments: Assessments::All,
+    };
     let before = all_clients(store.pull(query(0, 1000)).await.unwrap().changes);
     let mut writers = Vec::new();
     for n in 0..WRITERS {
@@ -862,8 +958,17 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
                 // Asked before the page: what was written by then must be in the pages that follow.
                 let last = stop.load(std::sync::atomic::Ordering::SeqCst);
                 let limit = 1 + u32::try_from(n % 9).unwrap();
-                let page =
-                    store.pull(PullQuery { branch, owner: None, cursor, limit, count: false }).await.unwrap();
+                let page = store
+                    .pull(PullQuery {
+                        branch,
+                        owner: None,
+                        cursor,
+                        limit,
+                        count: false,
+                        assessments: Assessments::All,
+                    })
+                    .await
+                    .unwrap();
                 assert!(page.cursor >= cursor);
                 cursor = page.cursor;
                 seen.extend(all_clients(page.changes));

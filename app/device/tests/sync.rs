@@ -48,6 +48,36 @@ async fn work_done_offline_leaves_by_itself_when_the_server_returns() {
     assert!(log.contains("sent=3") && !log.contains("Mar") && !log.contains("1.020"), "{log}");
 }
 
+/// In the end all of it is here, and came once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_device_gets_everybody_with_their_last_assessment_and_then_the_others() {
+    let server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let ana = Device::enrolled(&server, "ana").await;
+    let mut last = Vec::new();
+    for n in 0..4 {
+        let client = ana.new_client(&format!("Cliente {n}"), &format!("900{n}")).await;
+        for _ in 0..3 {
+            last.retain(|(of, _)| *of != client);
+            last.push((client, ana.assess(client).await.assessment.id));
+        }
+    }
+    ana.synced().await;
+    let second = Device::enrolled(&server, "ana").await;
+    let view = second.synced().await;
+    assert_eq!(view.line.waiting, 0);
+    for (client, id) in &last {
+        let here = second.app.client(ClientRequest { client: *client }).await.unwrap();
+        assert_eq!(here.scores.len(), 3, "all of them in the end");
+        assert_eq!(here.scores.last().map(|score| score.assessment), Some(*id));
+    }
+    let log = second.app.sync_log().await.unwrap();
+    let received =
+        |line: &str| line.split("received=").nth(1).and_then(|n| n.split(' ').next()?.parse::<u64>().ok());
+    let received: u64 = log.lines().filter_map(received).sum();
+    assert_eq!(received, 4 + 12, "each once: {log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_decides_and_the_officer_gets_it() {
     let server = Server::start().await;

@@ -201,6 +201,10 @@ pub fn world(i18n: I18n, line: &SyncLine, now: i64) -> (Tone, Icon, String) {
             let args = [("done", (*done).into()), ("total", (*total).into())];
             (Tone::Neutral, Icon::RefreshCw, i18n.text("world-receiving", &args))
         }
+        SyncState::ReceivingEarlier { done, total } => {
+            let args = [("done", (*done).into()), ("total", (*total).into())];
+            (Tone::Neutral, Icon::RefreshCw, i18n.text("world-receiving-earlier", &args))
+        }
         SyncState::SendingFiles { done, total } => {
             let percent = if *total == 0 { 100 } else { done * 100 / total };
             let args = [("n", line.files.into()), ("percent", percent.into())];
@@ -244,6 +248,7 @@ pub fn WorldLine() -> Element {
         SyncState::Connecting
             | SyncState::Sending { .. }
             | SyncState::Receiving { .. }
+            | SyncState::ReceivingEarlier { .. }
             | SyncState::SendingFiles { .. }
             | SyncState::UpdatingModel
     );

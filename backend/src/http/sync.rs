@@ -7,7 +7,7 @@ use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
 use super::route::Reach;
 use crate::clock::now_ms;
-use crate::store::{PullPage, PullQuery, QuarantineQuery};
+use crate::store::{Assessments, PullPage, PullQuery, QuarantineQuery};
 use crate::sync::{PushError, Pusher};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -80,8 +80,16 @@ const LIMIT: Param =
     Param::new("limit", Form::Number { min: 1, max: MAX_PULL_CHANGES }, "How many at most; 500 if absent.");
 const COUNT: Param =
     Param::new("count", Form::OneOf(&["true", "false"]), "Whether to say how many are left; not if absent.");
+const ASSESSMENTS: Param = Param::new(
+    "assessments",
+    Form::OneOf(&["all", "last", "earlier"]),
+    "`last`: beside all else, only the last one of each client, for a device that has nothing yet; `earlier`: only those that \
+     are not the last, up to `until`, and nothing else. All if absent.",
+);
+const UNTIL: Param =
+    Param::new("until", Form::Count, "For `earlier`: the cursor that the pull of the last ones ended at.");
 /// Which changes are wanted.
-pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT];
+pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT, ASSESSMENTS, UNTIL];
 /// How many are wanted.
 pub const AT_MOST: &[Param] = &[LIMIT];
 
@@ -155,6 +163,15 @@ pub async fn pull(
     let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_PULL);
     let count = query.parsed(&COUNT)?.unwrap_or(false);
     let owner = (caller.reach == Reach::Own).then_some(caller.user);
-    let page = app.store.pull(PullQuery { branch: caller.branch()?, owner, cursor, limit, count }).await?;
+    let assessments = match (query.text(&ASSESSMENTS), query.parsed(&UNTIL)?) {
+        (Some("last"), None) => Assessments::Last,
+        (Some("earlier"), Some(until)) => Assessments::Earlier { until },
+        (None | Some("all"), None) => Assessments::All,
+        _ => {
+            return Err(field_error(UNTIL.name, one_of(&["given with `assessments=earlier`, and only then"])));
+        }
+    };
+    let wanted = PullQuery { branch: caller.branch()?, owner, cursor, limit, count, assessments };
+    let page = app.store.pull(wanted).await?;
     packed(&headers, &Page { page, server_ms: now_ms() })
 }

@@ -170,6 +170,51 @@ pub struct PullQuery {
     pub limit: u32,
     /// Whether to count what follows the page.
     pub count: bool,
+    /// Which assessments.
+    pub assessments: Assessments,
+}
+
+/// Which assessments a page of changes holds. An assessment that has a later one of its client never is the last
+/// again, so that what is left out of the one is in the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Assessments {
+    /// All.
+    #[default]
+    All,
+    /// Beside all else, only those that are the last of their client.
+    Last,
+    /// Only those that are not, up to this place in the branch's sequence, and nothing else.
+    Earlier {
+        /// The place.
+        until: u64,
+    },
+}
+
+impl Assessments {
+    /// For the databases: whether they are superseded, if that is asked, and the last place.
+    pub(crate) fn bounds(self) -> (Option<bool>, i64) {
+        match self {
+            Assessments::All => (None, i64::MAX),
+            Assessments::Last => (Some(false), i64::MAX),
+            Assessments::Earlier { until } => (Some(true), codec::to_i64(until)),
+        }
+    }
+
+    /// Where to go on after the last page, when the sequence ends here.
+    pub(crate) fn end(self, end: u64) -> u64 {
+        match self {
+            Assessments::All | Assessments::Last => end,
+            Assessments::Earlier { until } => until,
+        }
+    }
+}
+
+/// When an assessment was made, by the clocks that records are ordered by; `None` for what is none.
+pub(crate) fn hlc_of(record: &Record) -> Option<String> {
+    match record {
+        Record::Assessment(assessment) => Some(assessment.hlc.to_string()),
+        Record::Client(_) => None,
+    }
 }
 
 /// The most bytes of records in one page of changes, unless a single one is larger.

@@ -503,6 +503,13 @@ pub enum SyncState {
         /// Of about so many; what changes meanwhile comes on top.
         total: u64,
     },
+    /// Everybody is here with their last assessment; the earlier ones are coming.
+    ReceivingEarlier {
+        /// So many have arrived.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
     /// Sending pictures and signatures, after the events that name them.
     SendingFiles {
         /// So many bytes are at the server.

@@ -53,6 +53,26 @@ impl Device {
         Err(format!("it does not become idle: {:?}", self.app.sync().await).into())
     }
 
+    /// Syncs until everybody is here with their last assessment, as a first pull brings them, and goes on beside that
+    /// until all is well.
+    pub async fn portfolio(&self) -> Result<(), Failure> {
+        let app = self.app.clone();
+        let run = tokio::spawn(async move { app.sync_now().await });
+        let mut since = 0;
+        while !run.is_finished() {
+            let wait = Duration::from_millis(100);
+            let seen = tokio::time::timeout(wait, self.app.watch(WatchRequest { since })).await;
+            let Ok(seen) = seen else { continue };
+            let seen = seen.map_err(said)?;
+            if matches!(seen.sync.state, SyncState::ReceivingEarlier { .. }) {
+                return Ok(());
+            }
+            since = seen.revision;
+        }
+        run.await?.map_err(said)?;
+        Ok(())
+    }
+
     /// From now until everything is acknowledged, and until the run is over.
     pub async fn delivered(&self) -> Result<(Duration, Duration), Failure> {
         let begun = Instant::now();

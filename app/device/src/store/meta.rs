@@ -69,6 +69,8 @@ pub(crate) const REFRESH_TOKEN: Key<String> = Key::new("refresh_token");
 /// The last timestamp made or seen.
 pub(crate) const CLOCK: Key<vereda_domain::hlc::Hlc> = Key::new("clock");
 pub(crate) const CURSOR: Key<u64> = Key::new("cursor");
+/// Assessments that are not the last of their client, on a device to which they come last.
+pub(crate) const EARLIER: Key<Earlier> = Key::new("earlier");
 pub(crate) const RECEIPT: Key<Receipt> = Key::new("receipt");
 /// Under which this device goes on, since its chain forked: made before the server is asked.
 pub(crate) const NEXT_DEVICE: Key<DeviceId> = Key::new("next_device");
@@ -77,6 +79,15 @@ pub(crate) const TRIED_BY: Key<String> = Key::new("tried_by");
 pub(crate) const DRIFT_MS: Key<Millis> = Key::new("drift_ms");
 pub(crate) const DONE_AT: Key<Millis> = Key::new("done_at");
 pub(crate) const LAST_ERROR: Key<SyncError> = Key::new("last_error");
+
+/// How far a first pull is, which brings everybody with their last assessment before the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Earlier {
+    /// Up to here the others came.
+    pub cursor: u64,
+    /// Up to here they are to come: where the first part ended; none while it goes on.
+    pub until: Option<u64>,
+}
 
 pub(crate) fn get<T: DeserializeOwned>(db: &Connection, key: &Key<T>) -> Result<Option<T>> {
     let text: Option<String> = db

@@ -1,6 +1,6 @@
 //! What the server sends: pages of records, each applied in one transaction.
 
-use super::meta::{self, Identity};
+use super::meta::{self, Earlier, Identity};
 use super::project::{Added, Words};
 use super::{chain, project};
 use crate::error::Result;
@@ -51,9 +51,26 @@ pub(crate) fn unread(db: &Connection) -> Result<u64> {
     Ok(db.query_row("SELECT count(*) FROM unread", [], |row| row.get::<_, i64>(0))? as u64)
 }
 
+/// Which changes a page is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All that changed.
+    All,
+    /// The beginning of a first pull: everybody, with their last assessment alone.
+    Last,
+    /// Its end: the other assessments, up to this place.
+    Earlier { until: u64 },
+}
+
 /// Applies one page and moves the cursor. What was captured here and not sent yet is part of the
 /// record already, so the join keeps it.
-pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Page, now: Millis) -> Result<()> {
+pub(crate) fn apply(
+    db: &Connection,
+    identity: &Identity,
+    part: Part,
+    page: &Page,
+    now: Millis,
+) -> Result<()> {
     let mut clock = chain::clock(db, identity)?;
     let mut found_by = Vec::new();
     for raw in &page.changes {
@@ -71,9 +88,25 @@ pub(crate) fn apply(db: &Connection, identity: &Identity, page: &Page, now: Mill
     found_by.iter().try_for_each(|words| words.write(db))?;
     purge(db)?;
     meta::set(db, &meta::CLOCK, &clock.last())?;
-    meta::set(db, &meta::CURSOR, &page.cursor)?;
+    go_on(db, part, page)?;
     crate::fail::point("pull.applied");
     Ok(())
+}
+
+/// Notes where the next page begins, and what is still to come.
+fn go_on(db: &Connection, part: Part, page: &Page) -> Result<()> {
+    match part {
+        Part::All => meta::set(db, &meta::CURSOR, &page.cursor),
+        Part::Last => {
+            let until = (!page.more).then_some(page.cursor);
+            meta::set(db, &meta::EARLIER, &Earlier { cursor: 0, until })?;
+            meta::set(db, &meta::CURSOR, &page.cursor)
+        }
+        Part::Earlier { until } if page.more => {
+            meta::set(db, &meta::EARLIER, &Earlier { cursor: page.cursor, until: Some(until) })
+        }
+        Part::Earlier { .. } => meta::clear(db, &meta::EARLIER),
+    }
 }
 
 /// Applies one change; `text` is its record's, if it has one. What a client is found by from now on is

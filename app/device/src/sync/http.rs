@@ -127,6 +127,18 @@ impl From<&Session> for AccessToken {
 /// one more should somebody on the way have sent that already.
 const ATTEMPTS: u32 = 3;
 
+/// Which page of changes to bring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub part: Part,
+    /// Past this place.
+    pub cursor: u64,
+    /// So many changes at most.
+    pub limit: u32,
+    /// With how many follow it.
+    pub count: bool,
+}
+
 impl Server {
     /// The server at an address as [`address`] gives it.
     pub(crate) fn new(client: Client, base: &str, key: Arc<DeviceKey>) -> Result<Server> {
@@ -226,15 +238,15 @@ impl Server {
         read(self.checked_within(request, As::Holder(token), UPLOAD).await?).await
     }
 
-    pub(crate) async fn pull(
-        &self,
-        token: &AccessToken,
-        cursor: u64,
-        limit: u32,
-        count: bool,
-    ) -> Result<Page> {
+    pub(crate) async fn pull(&self, token: &AccessToken, wanted: Wanted) -> Result<Page> {
+        let Wanted { part, cursor, limit, count } = wanted;
         let count = if count { "&count=true" } else { "" };
-        let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}{count}"));
+        let part = match part {
+            Part::All => String::new(),
+            Part::Last => "&assessments=last".to_owned(),
+            Part::Earlier { until } => format!("&assessments=earlier&until={until}"),
+        };
+        let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}{count}{part}"));
         self.answer(self.client.get(url), As::Holder(token)).await
     }
 

@@ -1,11 +1,12 @@
 //! The steps of one run.
 
-use super::http::{AccessToken, Server};
+use super::http::{AccessToken, Server, Wanted};
 use super::{files, model};
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
 use crate::store::chain::BATCH_BYTES;
-use crate::store::remote::Page;
+use crate::store::meta::Earlier;
+use crate::store::remote::{Page, Part};
 use crate::store::{Gather, chain, files as kept, meta, models, project, remote};
 use std::future::Future;
 use std::sync::Arc;
@@ -86,7 +87,8 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
         // On a full disk, for one: everything is found as well, and slower.
         tracing::warn!(%error, "the full-text index cannot be made one piece");
     }
-    received
+    received?;
+    earlier(session, &server, stats).await
 }
 
 /// Makes what searches go through one piece, in steps between which others write.
@@ -111,7 +113,9 @@ async fn receive(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> 
 async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
     let points = session
         .read(|db| {
-            let waits = chain::counts(db)?.0 > 0 || kept::counts(db)?.0 > 0;
+            let waits = chain::counts(db)?.0 > 0
+                || kept::counts(db)?.0 > 0
+                || meta::get(db, &meta::EARLIER)?.is_some();
             // Who never sent anything has no receipt, and an empty chain at the server; who never got
             // anything has no cursor, and is at the beginning.
             let seq = meta::get(db, &meta::RECEIPT)?.map_or(0, |receipt| receipt.seq);
@@ -333,11 +337,17 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             })
         })
         .await?;
-    let cursor = session.read(|db| meta::get(db, &meta::CURSOR)).await?.unwrap_or(0);
-    let page = fetch(session, server, cursor, PAGE, true).await?;
+    let (cursor, earlier) = session
+        .read(|db| Ok((meta::get(db, &meta::CURSOR)?.unwrap_or(0), meta::get(db, &meta::EARLIER)?)))
+        .await?;
+    // Who has nothing gets everybody with their last assessment first, however long their history is.
+    let first = cursor == 0 || earlier.is_some_and(|earlier| earlier.until.is_none());
+    let wanted =
+        Wanted { part: if first { Part::Last } else { Part::All }, cursor, limit: PAGE, count: true };
+    let page = fetch(session, server, wanted).await?;
     stats.to_receive = page.changes.len() as u64 + page.remaining.unwrap_or(0);
     if !page.more {
-        let received = apply(session, cursor, page).await?;
+        let received = apply(session, wanted, page).await?;
         count(session, stats, received);
         return Ok(());
     }
@@ -347,7 +357,7 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             session.store.write(|db| project::unindex_empty(db))
         })
         .await?;
-    let pulled = pages(session, server, cursor, page, stats).await;
+    let pulled = pages(session, server, wanted, page, stats).await;
     let settled = session
         .blocking(|session| {
             session.store.write(|db| project::index(db))?;
@@ -366,15 +376,18 @@ fn count(session: &Arc<Session>, stats: &mut Stats, received: u64) {
 }
 
 /// Writes one page, and moves the cursor, in one transaction. Gives how many changes it had.
-async fn apply(session: &Arc<Session>, before: u64, page: Page) -> Result<u64> {
+async fn apply(session: &Arc<Session>, wanted: Wanted, page: Page) -> Result<u64> {
+    let Wanted { part, cursor, .. } = wanted;
     let received = page.changes.len() as u64;
-    if page.cursor == before && received == 0 {
+    // Where a first pull stands is noted with its pages, as soon as there is anything at all.
+    let stays = page.cursor == cursor && received == 0;
+    if stays && (part == Part::All || part == Part::Last && cursor == 0) {
         return Ok(0);
     }
     session
         .blocking(move |session| {
             let (identity, now) = (session.identity(), session.now());
-            session.store.write(|db| remote::apply(db, &identity, &page, now))
+            session.store.write(|db| remote::apply(db, &identity, part, &page, now))
         })
         .await?;
     Ok(received)
@@ -385,41 +398,54 @@ async fn apply(session: &Arc<Session>, before: u64, page: Page) -> Result<u64> {
 async fn pages(
     session: &Arc<Session>,
     server: &Server,
-    mut before: u64,
+    mut wanted: Wanted,
     mut page: Page,
     stats: &mut Stats,
 ) -> Result<()> {
-    let mut size = PAGE;
     loop {
         let begun = Instant::now();
-        let (cursor, more) = (page.cursor, page.more);
-        let ahead = async {
-            if more { fetch(session, server, cursor, size, false).await.map(Some) } else { Ok(None) }
-        };
-        let (received, next) = tokio::join!(apply(session, before, page), ahead);
+        let (next, more) = (Wanted { cursor: page.cursor, count: false, ..wanted }, page.more);
+        let ahead = async { if more { fetch(session, server, next).await.map(Some) } else { Ok(None) } };
+        let (received, fetched) = tokio::join!(apply(session, wanted, page), ahead);
         count(session, stats, received?);
-        match next? {
+        match fetched? {
             None => return Ok(()),
-            Some(next) => page = next,
+            Some(fetched) => page = fetched,
         }
-        before = cursor;
-        let wider = next_size(size as usize, begun.elapsed(), PAGE as usize, MAX_PULL_CHANGES as usize);
-        size = u32::try_from(wider).unwrap_or(MAX_PULL_CHANGES);
+        wanted = Wanted { limit: next_limit(next.limit, begun.elapsed()), ..next };
     }
 }
 
-/// One page past a cursor; `count` asks how many changes follow it.
-async fn fetch(
-    session: &Arc<Session>,
-    server: &Server,
-    cursor: u64,
-    limit: u32,
-    count: bool,
-) -> Result<Page> {
-    let ask = |token: AccessToken| async move { server.pull(&token, cursor, limit, count).await };
+/// How many changes to ask for next, after so many took so long.
+fn next_limit(limit: u32, took: Duration) -> u32 {
+    let next = next_size(limit as usize, took, PAGE as usize, MAX_PULL_CHANGES as usize);
+    u32::try_from(next).unwrap_or(MAX_PULL_CHANGES)
+}
+
+/// What a first pull left for later, page by page, as long as nothing captured here waits to be sent: then
+/// the next run goes on with it.
+async fn earlier(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {
+    let (mut limit, mut done, mut total) = (PAGE, 0, None);
+    loop {
+        let next = session.read(|db| Ok((meta::get(db, &meta::EARLIER)?, chain::counts(db)?.0))).await?;
+        let (Some(Earlier { cursor, until: Some(until) }), 0) = next else { return Ok(()) };
+        let begun = Instant::now();
+        let wanted = Wanted { part: Part::Earlier { until }, cursor, limit, count: total.is_none() };
+        let page = fetch(session, server, wanted).await?;
+        let all = *total.get_or_insert(page.changes.len() as u64 + page.remaining.unwrap_or(0));
+        let received = apply(session, wanted, page).await?;
+        (done, stats.received) = (done + received, stats.received + received);
+        session.board.set_state(SyncState::ReceivingEarlier { done: done.min(all), total: all });
+        limit = next_limit(limit, begun.elapsed());
+    }
+}
+
+/// One page.
+async fn fetch(session: &Arc<Session>, server: &Server, wanted: Wanted) -> Result<Page> {
+    let ask = |token: AccessToken| async move { server.pull(&token, wanted).await };
     let page = with_token(session, server, ask).await?;
     crate::fail::point("pull.received");
-    if page.more && page.cursor <= cursor {
+    if page.more && page.cursor <= wanted.cursor {
         return Err(DeviceError::Server("its pages do not go on".into()));
     }
     Ok(page)

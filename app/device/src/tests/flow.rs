@@ -236,7 +236,10 @@ async fn a_manager_may_decide_where_an_officer_may_not_any_more() {
         server_ms: START,
     });
     let identity = session.identity();
-    session.store.write(|db| crate::store::remote::apply(db, &identity, &page, START)).unwrap();
+    session
+        .store
+        .write(|db| crate::store::remote::apply(db, &identity, crate::store::remote::Part::All, &page, START))
+        .unwrap();
 
     let shown = app.assessment(AssessmentRequest { assessment: id }).await.unwrap();
     assert!(!shown.may_decide);

@@ -1,7 +1,8 @@
 //! Pages from a server that may know more than this version.
 
 use super::*;
-use crate::store::remote::{self, Page};
+use crate::store::meta::Earlier;
+use crate::store::remote::{self, Page, Part};
 use crate::store::{chain, fork, meta, project};
 use vereda_domain::ClientId;
 use vereda_domain::api::Change;
@@ -29,7 +30,8 @@ async fn a_record_of_an_unknown_shape_stops_no_pull_and_is_kept_for_the_next_ver
     let unknown = r#"{"change":"state","record":{"kind":"guarantee","id":"x"}}"#;
     let future = r#"{"change":"merge","of":[1,2]}"#;
     let identity = session.identity();
-    let apply = |page: &Page| session.store.write(|db| remote::apply(db, &identity, page, START)).unwrap();
+    let apply =
+        |page: &Page| session.store.write(|db| remote::apply(db, &identity, Part::All, page, START)).unwrap();
     apply(&page(&[unknown, &known, future], 9));
     apply(&page(&[unknown], 10));
     let (cursor, unread) =
@@ -47,6 +49,28 @@ async fn a_record_of_an_unknown_shape_stops_no_pull_and_is_kept_for_the_next_ver
         .unwrap();
     let read = session.store.write(|db| remote::retry_unread(db, &identity, START)).unwrap();
     assert_eq!((read, session.store.read(remote::unread).unwrap()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_pull_knows_after_each_page_what_is_still_to_come() {
+    let (_device, session) = Device::ready().await;
+    let identity = session.identity();
+    let after = |part: Part, cursor: u64, more: bool| {
+        let page = Page { more, ..page(&[], cursor) };
+        session.store.write(|db| remote::apply(db, &identity, part, &page, START)).unwrap();
+        session.store.read(|db| Ok((meta::get(db, &meta::CURSOR)?, meta::get(db, &meta::EARLIER)?))).unwrap()
+    };
+    let waits = |cursor, until| Some(Earlier { cursor, until });
+    assert_eq!(after(Part::Last, 5, true), (Some(5), waits(0, None)));
+    assert_eq!(after(Part::Last, 9, false), (Some(9), waits(0, Some(9))));
+    // Changes of every day come in between, and the rest goes on where it was.
+    let earlier = Part::Earlier { until: 9 };
+    assert_eq!(after(earlier, 3, true), (Some(9), waits(3, Some(9))));
+    assert_eq!(after(Part::All, 12, false), (Some(12), waits(3, Some(9))));
+    assert_eq!(after(earlier, 9, false), (Some(12), None));
+    // A server that was set back begins anew.
+    assert_eq!(after(earlier, 3, true), (Some(12), waits(3, Some(9))));
+    assert_eq!(after(Part::Last, 2, true), (Some(2), waits(0, None)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,7 +220,7 @@ async fn the_words_of_a_page_are_written_together_and_are_the_last_that_it_says(
     let texts: Vec<&str> = changes.iter().map(String::as_str).collect();
     let (page, identity) = (page(&texts, 9), session.identity());
     let before = session.store.read(pieces).unwrap();
-    session.store.write(|db| remote::apply(db, &identity, &page, START)).unwrap();
+    session.store.write(|db| remote::apply(db, &identity, Part::All, &page, START)).unwrap();
     // One, and one of whoever came twice: the index takes rows in the order of their numbers.
     assert_eq!(session.store.read(pieces).unwrap(), before + 2);
     for (query, found) in [("zoraida", 1), ("juan", 200)] {

@@ -1,7 +1,7 @@
 //! An answer is saved soon, whatever a sync writes at the same time.
 
 use super::*;
-use crate::store::remote;
+use crate::store::remote::{self, Part};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 use vereda_domain::ClientId;
@@ -40,7 +40,7 @@ async fn an_answer_waits_for_one_page_of_a_large_pull_at_the_most() {
             let mut slowest = Duration::ZERO;
             for page in &pages {
                 let begun = Instant::now();
-                session.store.write(|db| remote::apply(db, &identity, page, START)).unwrap();
+                session.store.write(|db| remote::apply(db, &identity, Part::All, page, START)).unwrap();
                 slowest = slowest.max(begun.elapsed());
                 applied.fetch_add(1, Ordering::SeqCst);
             }

@@ -37,6 +37,7 @@ world-offline-waiting = { $n ->
 world-connecting = Connecting…
 world-sending = Sending { $done } of { $total }
 world-receiving = Receiving { $done } of { $total }
+world-receiving-earlier = Earlier assessments: { $done } of { $total }
 world-files = { $n ->
     [one] Sending { $n } picture: { $percent }%
    *[other] Sending { $n } pictures: { $percent }%

@@ -9,6 +9,7 @@ sync-offline-next = You can go on working. The next try is at { $time }.
 sync-connecting-means = Looking for the server and signing in.
 sync-sending-means = Sending what was captured, in order. You may leave this screen.
 sync-receiving-means = Receiving the changes to your portfolio. If it breaks off, it goes on where it was.
+sync-receiving-earlier-means = All your clients are here with their last assessment. The earlier ones are still coming; you can work meanwhile.
 sync-files-means = The interviews are at the server; pictures and signatures follow. If it breaks off, they go on where they were.
 sync-files-wait = { $n ->
     [one] A picture or signature waits to be sent; it is kept here.

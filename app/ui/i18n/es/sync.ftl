@@ -9,6 +9,7 @@ sync-offline-next = Puede seguir trabajando. Se intentará de nuevo a las { $tim
 sync-connecting-means = Buscando el servidor e iniciando sesión.
 sync-sending-means = Enviando lo capturado, en orden. Puede salir de esta pantalla.
 sync-receiving-means = Recibiendo los cambios de su cartera. Si se corta, sigue donde quedó.
+sync-receiving-earlier-means = Todos sus clientes ya están aquí con su última evaluación. Las anteriores siguen llegando; mientras tanto puede trabajar.
 sync-files-means = Las entrevistas ya están en el servidor; ahora van las fotos y firmas. Si se corta, siguen donde quedaron.
 sync-files-wait = { $n ->
     [one] Una foto o firma espera para ser enviada; está guardada aquí.

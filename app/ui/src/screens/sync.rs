@@ -96,6 +96,9 @@ fn StatePanel(line: SyncLine, view: Option<SyncView>) -> Element {
         SyncState::Receiving { done, total } => {
             (t!("sync-receiving-means"), Some((Some(*done), Some(*total))))
         }
+        SyncState::ReceivingEarlier { done, total } => {
+            (t!("sync-receiving-earlier-means"), Some((Some(*done), Some(*total))))
+        }
         SyncState::SendingFiles { done, total } => {
             (t!("sync-files-means"), Some((Some(*done), Some(*total))))
         }

@@ -1,4 +1,5 @@
--- Version 9: where a new score is counted for drift, so that nobody has to read it again to count it.
+-- Version 9: where a new score is counted for drift, so that nobody has to read it again to count it; which
+-- assessments are not the last of their client, so that a new device can have those later.
 ALTER TABLE uncounted ADD COLUMN model_version bigint;  -- by which its places are; none: look at the entry
 ALTER TABLE uncounted ADD COLUMN places bytea;          -- as insight/count.rs packs them
 
@@ -7,3 +8,13 @@ DROP INDEX history_branch;
 CREATE INDEX history_branch ON history(branch, scored_ms DESC, id DESC) WHERE branch IS NOT NULL;
 DROP INDEX history_client;
 CREATE INDEX history_client ON history(client, scored_ms DESC, id DESC) WHERE client IS NOT NULL;
+
+ALTER TABLE records ADD COLUMN hlc text COLLATE "C";                     -- of an assessment
+ALTER TABLE records ADD COLUMN superseded boolean NOT NULL DEFAULT false;  -- an assessment with a later one of its client
+UPDATE records SET hlc = body::jsonb ->> 'hlc' WHERE kind = 'assessment' AND body <> '';
+UPDATE records SET superseded = true WHERE kind = 'assessment'
+AND hlc < (SELECT max(o.hlc) FROM records o WHERE o.client = records.client AND o.kind = 'assessment');
+DROP INDEX records_branch;
+CREATE INDEX records_branch ON records(branch, seq, superseded);
+DROP INDEX records_owner;
+CREATE INDEX records_owner ON records(branch, owner, seq, superseded);

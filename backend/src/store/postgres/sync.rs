@@ -237,23 +237,32 @@ async fn put_records(t: &Transaction<'_>, append: &Append, next: &mut impl FnMut
         return Ok(());
     }
     let doing = "store records";
-    let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body) \
-               SELECT kind, id, $1, seq, owner, client, body \
-               FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::text[]) \
-               AS r(kind, id, seq, owner, client, body) \
+    let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body, hlc) \
+               SELECT kind, id, $1, seq, owner, client, body, hlc \
+               FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::text[], $8::text[]) \
+               AS r(kind, id, seq, owner, client, body, hlc) \
                ON CONFLICT (id, kind) DO UPDATE \
-               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
+               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body, hlc = excluded.hlc \
                WHERE records.branch = excluded.branch";
     let (kinds, ids) = columns(rows.iter().map(|row| row.record.key()));
     let seqs: Vec<_> = rows.iter().map(|_| next()).collect();
     let owners: Vec<_> = rows.iter().map(|row| row.owner.0).collect();
     let clients: Vec<_> = rows.iter().map(|row| row.client.0).collect();
     let bodies = rows.iter().map(|row| to_json("record", &row.record)).collect::<Result<Vec<_>>>()?;
-    let values: Parameters<'_> = &[&append.branch.0, &kinds, &ids, &seqs, &owners, &clients, &bodies];
+    let times: Vec<_> = rows.iter().map(|row| hlc_of(&row.record)).collect();
+    let values: Parameters<'_> = &[&append.branch.0, &kinds, &ids, &seqs, &owners, &clients, &bodies, &times];
     let put = run(t, doing, sql, values).await?;
     if put != u64::try_from(rows.len()).unwrap_or(u64::MAX) {
         return Err(StoreError::corrupt("record", "it belongs to another branch"));
     }
+    let assessed: Vec<_> =
+        clients.iter().zip(&times).filter_map(|(client, time)| time.is_some().then_some(*client)).collect();
+    let sql = "UPDATE records SET superseded = true FROM ( \
+                 SELECT client, max(hlc) AS last FROM records \
+                 WHERE client = ANY($1) AND kind = 'assessment' GROUP BY client) AS l \
+               WHERE records.client = l.client AND records.kind = 'assessment' AND NOT records.superseded \
+               AND records.hlc < l.last";
+    run(t, "see which assessments are the last", sql, &[&assessed]).await?;
     let sql = "DELETE FROM purges USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS r(owner, kind, id) \
                WHERE purges.\"user\" = r.owner AND purges.kind = r.kind AND purges.id = r.id";
     run(t, doing, sql, &[&owners, &kinds, &ids]).await.map(|_| ())
@@ -294,16 +303,19 @@ async fn reassign(
 /// How many changes follow a place.
 async fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
-    let after = to_i64(after);
+    let (after, (superseded, until)) = (to_i64(after), query.assessments.bounds());
     let row = match query.owner {
         None => {
-            let sql = "SELECT count(*) FROM records WHERE branch = $1 AND seq > $2";
-            first(t, doing, sql, &[&query.branch.0, &after]).await?
+            let sql = "SELECT count(*) FROM records WHERE branch = $1 AND seq > $2 AND seq <= $3 \
+                       AND ($4::boolean IS NULL OR superseded = $4)";
+            first(t, doing, sql, &[&query.branch.0, &after, &until, &superseded]).await?
         }
         Some(owner) => {
-            let sql = "SELECT (SELECT count(*) FROM records WHERE branch = $1 AND owner = $3 AND seq > $2) \
-                       + (SELECT count(*) FROM purges WHERE \"user\" = $3 AND branch = $1 AND seq > $2)";
-            first(t, doing, sql, &[&query.branch.0, &after, &owner.0]).await?
+            let sql = "SELECT (SELECT count(*) FROM records WHERE branch = $1 AND owner = $5 AND seq > $2 \
+                       AND seq <= $3 AND ($4::boolean IS NULL OR superseded = $4)) \
+                       + (SELECT count(*) FROM purges WHERE \"user\" = $5 AND branch = $1 AND seq > $2 \
+                          AND $4::boolean IS NOT TRUE)";
+            first(t, doing, sql, &[&query.branch.0, &after, &until, &superseded, &owner.0]).await?
         }
     };
     row.map_or(Ok(0), |row| Ok(to_u64(get(&row, 0)?)))
@@ -315,17 +327,20 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let cursor = if query.cursor > end { 0 } else { query.cursor };
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
+    let (superseded, until) = query.assessments.bounds();
     let rows = match query.owner {
         None => {
-            let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND seq > $2 \
-                       ORDER BY seq LIMIT $3";
-            all(t, doing, sql, &[&query.branch.0, &from, &one_more]).await?
+            let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND seq > $2 AND seq <= $4 \
+                       AND ($5::boolean IS NULL OR superseded = $5) ORDER BY seq LIMIT $3";
+            all(t, doing, sql, &[&query.branch.0, &from, &one_more, &until, &superseded]).await?
         }
         Some(owner) => {
-            let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND owner = $4 AND seq > $2 \
+            let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND owner = $6 AND seq > $2 \
+                       AND seq <= $4 AND ($5::boolean IS NULL OR superseded = $5) \
                        UNION ALL SELECT seq, CASE WHEN erased THEN '' END, kind, id FROM purges \
-                       WHERE \"user\" = $4 AND branch = $1 AND seq > $2 ORDER BY 1 LIMIT $3";
-            all(t, doing, sql, &[&query.branch.0, &from, &one_more, &owner.0]).await?
+                       WHERE \"user\" = $6 AND branch = $1 AND seq > $2 AND $5::boolean IS NOT TRUE \
+                       ORDER BY 1 LIMIT $3";
+            all(t, doing, sql, &[&query.branch.0, &from, &one_more, &until, &superseded, &owner.0]).await?
         }
     };
     let sizes = rows.iter().take(limit).map(|row| Ok(get::<Option<&str>>(row, 1)?.map_or(0, str::len)));
@@ -342,5 +357,5 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, false) => Some(0),
         (true, true) => Some(count_in(t, query, last).await?),
     };
-    Ok(PullPage { changes, cursor: if more { last } else { end }, more, remaining })
+    Ok(PullPage { changes, cursor: if more { last } else { query.assessments.end(end) }, more, remaining })
 }

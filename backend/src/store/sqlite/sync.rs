@@ -214,13 +214,19 @@ fn add_event(t: &Transaction<'_>, append: &Append, event: &NewEvent) -> Result<(
 /// `false` when the record is another branch's.
 fn put_record(t: &Transaction<'_>, branch: BranchId, row: &RecordRow, seq: i64) -> Result<bool> {
     let (kind, id) = key_parts(row.record.key());
-    let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(kind, id) DO UPDATE \
-               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
+    let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body, hlc) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(kind, id) DO UPDATE \
+               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body, hlc = excluded.hlc \
                WHERE branch = excluded.branch";
-    let body = to_json("record", &row.record)?;
-    let put =
-        run(t, "store a record", sql, params![kind, id, branch.0, seq, row.owner.0, row.client.0, body])?;
+    let (body, hlc) = (to_json("record", &row.record)?, hlc_of(&row.record));
+    let values = params![kind, id, branch.0, seq, row.owner.0, row.client.0, body, hlc];
+    let put = run(t, "store a record", sql, values)?;
+    if hlc.is_some() {
+        let sql = "UPDATE records SET superseded = 1 \
+                   WHERE client = ?1 AND kind = 'assessment' AND superseded = 0 AND hlc < \
+                   (SELECT max(o.hlc) FROM records o WHERE o.client = ?1 AND o.kind = 'assessment')";
+        run(t, "see which assessment is the last", sql, [row.client.0])?;
+    }
     let sql = "DELETE FROM purges WHERE user = ?1 AND kind = ?2 AND id = ?3";
     run(t, "store a record", sql, params![row.owner.0, kind, id])?;
     Ok(put == 1)
@@ -255,16 +261,19 @@ fn reassign(
 fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
     let read = |row: &rusqlite::Row<'_>| Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?));
-    let (branch, after) = (query.branch.0, to_i64(after));
+    let (branch, after, (superseded, until)) = (query.branch.0, to_i64(after), query.assessments.bounds());
     let counted = match query.owner {
         None => {
-            let sql = "SELECT count(*) FROM records WHERE branch = ?1 AND seq > ?2";
-            first(t, doing, sql, params![branch, after], read)?
+            let sql = "SELECT count(*) FROM records \
+                       WHERE branch = ?1 AND seq > ?2 AND seq <= ?3 AND (?4 IS NULL OR superseded = ?4)";
+            first(t, doing, sql, params![branch, after, until, superseded], read)?
         }
         Some(owner) => {
-            let sql = "SELECT (SELECT count(*) FROM records WHERE branch = ?1 AND owner = ?3 AND seq > ?2) \
-                       + (SELECT count(*) FROM purges WHERE user = ?3 AND branch = ?1 AND seq > ?2)";
-            first(t, doing, sql, params![branch, after, owner.0], read)?
+            let sql = "SELECT (SELECT count(*) FROM records WHERE branch = ?1 AND owner = ?5 \
+                       AND seq > ?2 AND seq <= ?3 AND (?4 IS NULL OR superseded = ?4)) \
+                       + (SELECT count(*) FROM purges \
+                          WHERE user = ?5 AND branch = ?1 AND seq > ?2 AND ?4 IS NOT 1)";
+            first(t, doing, sql, params![branch, after, until, superseded, owner.0], read)?
         }
     };
     Ok(counted.unwrap_or(0))
@@ -285,18 +294,21 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
                 row.get(3).map_err(get)?,
             ))
         };
+        let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
+        let (superseded, until) = query.assessments.bounds();
         match query.owner {
             None => {
                 let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND seq > ?2 \
-                           ORDER BY seq LIMIT ?3";
-                all(t, doing, sql, params![query.branch.0, to_i64(cursor), i64::from(query.limit) + 1], read)?
+                           AND seq <= ?4 AND (?5 IS NULL OR superseded = ?5) ORDER BY seq LIMIT ?3";
+                all(t, doing, sql, params![query.branch.0, from, one_more, until, superseded], read)?
             }
             Some(owner) => {
-                let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND owner = ?4 AND seq > ?2 \
+                let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND owner = ?6 AND seq > ?2 \
+                           AND seq <= ?4 AND (?5 IS NULL OR superseded = ?5) \
                            UNION ALL SELECT seq, iif(erased, '', NULL), kind, id FROM purges \
-                           WHERE user = ?4 AND branch = ?1 AND seq > ?2 ORDER BY 1 LIMIT ?3";
-                let parameters = params![query.branch.0, to_i64(cursor), i64::from(query.limit) + 1, owner.0];
-                all(t, doing, sql, parameters, read)?
+                           WHERE user = ?6 AND branch = ?1 AND seq > ?2 AND ?5 IS NOT 1 ORDER BY 1 LIMIT ?3";
+                let values = params![query.branch.0, from, one_more, until, superseded, owner.0];
+                all(t, doing, sql, values, read)?
             }
         }
     };
@@ -313,5 +325,5 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, false) => Some(0),
         (true, true) => Some(count_in(t, query, last)?),
     };
-    Ok(PullPage { changes, cursor: if more { last } else { end }, more, remaining })
+    Ok(PullPage { changes, cursor: if more { last } else { query.assessments.end(end) }, more, remaining })
 }
