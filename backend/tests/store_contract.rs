@@ -596,6 +596,7 @@ async fn chains(store: &Arc<dyn Store>, world: &World) {
         cursor,
         limit: 10,
         count: false,
+        until: None,
         assessments: Assessments::All,
     };
     let page = store.pull(pull(world.branch.id, 0)).await.unwrap();
@@ -657,6 +658,7 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
             cursor: before.branch_seq,
             limit: 50,
             count: false,
+            until: None,
             assessments: Assessments::All,
         };
         read(store.pull(query).await.unwrap().changes)
@@ -695,10 +697,12 @@ async fn earlier_assessments(store: &Arc<dyn Store>, world: &World) {
             push.records = vec![RecordRow { record, owner: world.officer.id, client }];
             assert_eq!(store.append(push).await.unwrap(), Appended::Done);
         };
-        let pull = async |assessments, cursor, limit| {
-            let branch = world.branch.id;
-            store.pull(PullQuery { branch, owner, cursor, limit, count: true, assessments }).await.unwrap()
+        let pull_until = async |assessments, until, cursor, limit| {
+            let (branch, count) = (world.branch.id, true);
+            let query = PullQuery { branch, owner, cursor, limit, count, until, assessments };
+            store.pull(query).await.unwrap()
         };
+        let pull = async |assessments, cursor, limit| pull_until(assessments, None, cursor, limit).await;
         let numbers = |page: PullPage| -> Vec<u128> {
             let number = |change| match change {
                 Change::State { record: Record::Assessment(one) } => one.assessment.id.0.as_u128() - base,
@@ -723,12 +727,14 @@ async fn earlier_assessments(store: &Arc<dyn Store>, world: &World) {
         assert_eq!(numbers(rest), [3, 5]);
         // What comes after the first part is told as ever; 2 and 5 come again, which harms nobody.
         assess(luis, 6, 5_000).await;
-        let page = pull(Assessments::Earlier { until }, before, 1).await;
+        let page = pull_until(Assessments::Earlier, Some(until), before, 1).await;
         assert_eq!((page.remaining, page.more), (Some(3), true));
-        let rest = pull(Assessments::Earlier { until }, page.cursor, 50).await;
+        let rest = pull_until(Assessments::Earlier, Some(until), page.cursor, 50).await;
         assert_eq!((rest.cursor, rest.more), (until, false));
         assert_eq!([numbers(page), numbers(rest)].concat(), [1, 2, 4, 5]);
         assert_eq!(numbers(pull(Assessments::All, until, 50).await), [6]);
+        let up_to = pull_until(Assessments::All, Some(place), before, 50).await;
+        assert_eq!((up_to.cursor, numbers(up_to)), (place, vec![1, 2]));
     }
 }
 
@@ -828,6 +834,7 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
             cursor: stale.branch_seq,
             limit: 9,
             count: true,
+            until: None,
             assessments: Assessments::All,
         };
         let page = store.pull(query).await.unwrap();
@@ -927,6 +934,7 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
         cursor,
         limit,
         count: false,
+        until: None,
         assessments: Assessments::All,
     };
     let before = all_clients(store.pull(query(0, 1000)).await.unwrap().changes);
@@ -965,6 +973,7 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
                         cursor,
                         limit,
                         count: false,
+                        until: None,
                         assessments: Assessments::All,
                     })
                     .await

@@ -80,16 +80,16 @@ const LIMIT: Param =
     Param::new("limit", Form::Number { min: 1, max: MAX_PULL_CHANGES }, "How many at most; 500 if absent.");
 const COUNT: Param =
     Param::new("count", Form::OneOf(&["true", "false"]), "Whether to say how many are left; not if absent.");
+const UNTIL: Param =
+    Param::new("until", Form::Count, "The last place to bring changes of; the end if absent.");
 const ASSESSMENTS: Param = Param::new(
     "assessments",
     Form::OneOf(&["all", "last", "earlier"]),
     "`last`: beside all else, only the last one of each client, for a device that has nothing yet; `earlier`: only those that \
-     are not the last, up to `until`, and nothing else. All if absent.",
+     are not the last, and nothing else. All if absent.",
 );
-const UNTIL: Param =
-    Param::new("until", Form::Count, "For `earlier`: the cursor that the pull of the last ones ended at.");
 /// Which changes are wanted.
-pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT, ASSESSMENTS, UNTIL];
+pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT, UNTIL, ASSESSMENTS];
 /// How many are wanted.
 pub const AT_MOST: &[Param] = &[LIMIT];
 
@@ -163,15 +163,13 @@ pub async fn pull(
     let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_PULL);
     let count = query.parsed(&COUNT)?.unwrap_or(false);
     let owner = (caller.reach == Reach::Own).then_some(caller.user);
-    let assessments = match (query.text(&ASSESSMENTS), query.parsed(&UNTIL)?) {
-        (Some("last"), None) => Assessments::Last,
-        (Some("earlier"), Some(until)) => Assessments::Earlier { until },
-        (None | Some("all"), None) => Assessments::All,
-        _ => {
-            return Err(field_error(UNTIL.name, one_of(&["given with `assessments=earlier`, and only then"])));
-        }
+    let until = query.parsed(&UNTIL)?;
+    let assessments = match query.text(&ASSESSMENTS) {
+        Some("last") => Assessments::Last,
+        Some("earlier") => Assessments::Earlier,
+        _ => Assessments::All,
     };
-    let wanted = PullQuery { branch: caller.branch()?, owner, cursor, limit, count, assessments };
+    let wanted = PullQuery { branch: caller.branch()?, owner, cursor, limit, count, until, assessments };
     let page = app.store.pull(wanted).await?;
     packed(&headers, &Page { page, server_ms: now_ms() })
 }

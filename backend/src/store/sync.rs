@@ -170,6 +170,8 @@ pub struct PullQuery {
     pub limit: u32,
     /// Whether to count what follows the page.
     pub count: bool,
+    /// Up to this place, if not to the end.
+    pub until: Option<u64>,
     /// Which assessments.
     pub assessments: Assessments,
 }
@@ -183,29 +185,24 @@ pub enum Assessments {
     All,
     /// Beside all else, only those that are the last of their client.
     Last,
-    /// Only those that are not, up to this place in the branch's sequence, and nothing else.
-    Earlier {
-        /// The place.
-        until: u64,
-    },
+    /// Only those that are not, and nothing else.
+    Earlier,
 }
 
-impl Assessments {
-    /// For the databases: whether they are superseded, if that is asked, and the last place.
-    pub(crate) fn bounds(self) -> (Option<bool>, i64) {
-        match self {
-            Assessments::All => (None, i64::MAX),
-            Assessments::Last => (Some(false), i64::MAX),
-            Assessments::Earlier { until } => (Some(true), codec::to_i64(until)),
-        }
+impl PullQuery {
+    /// For the databases: whether assessments are superseded, if that is asked, and the last place.
+    pub(crate) fn bounds(&self) -> (Option<bool>, i64) {
+        let superseded = match self.assessments {
+            Assessments::All => None,
+            Assessments::Last => Some(false),
+            Assessments::Earlier => Some(true),
+        };
+        (superseded, codec::to_i64(self.until.unwrap_or(u64::MAX)))
     }
 
     /// Where to go on after the last page, when the sequence ends here.
-    pub(crate) fn end(self, end: u64) -> u64 {
-        match self {
-            Assessments::All | Assessments::Last => end,
-            Assessments::Earlier { until } => until,
-        }
+    pub(crate) fn end(&self, end: u64) -> u64 {
+        self.until.unwrap_or(end).min(end)
     }
 }
 

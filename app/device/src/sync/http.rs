@@ -2,7 +2,7 @@
 
 use crate::error::{DeviceError, Result};
 use crate::store::chain::BATCH_BYTES;
-use crate::store::remote::Page;
+use crate::store::remote::{Page, Part};
 use crate::sync::proof::DeviceKey;
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, Url};

@@ -303,7 +303,7 @@ async fn reassign(
 /// How many changes follow a place.
 async fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
-    let (after, (superseded, until)) = (to_i64(after), query.assessments.bounds());
+    let (after, (superseded, until)) = (to_i64(after), query.bounds());
     let row = match query.owner {
         None => {
             let sql = "SELECT count(*) FROM records WHERE branch = $1 AND seq > $2 AND seq <= $3 \
@@ -314,7 +314,7 @@ async fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u
             let sql = "SELECT (SELECT count(*) FROM records WHERE branch = $1 AND owner = $5 AND seq > $2 \
                        AND seq <= $3 AND ($4::boolean IS NULL OR superseded = $4)) \
                        + (SELECT count(*) FROM purges WHERE \"user\" = $5 AND branch = $1 AND seq > $2 \
-                          AND $4::boolean IS NOT TRUE)";
+                          AND seq <= $3 AND $4::boolean IS NOT TRUE)";
             first(t, doing, sql, &[&query.branch.0, &after, &until, &superseded, &owner.0]).await?
         }
     };
@@ -327,7 +327,7 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let cursor = if query.cursor > end { 0 } else { query.cursor };
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
-    let (superseded, until) = query.assessments.bounds();
+    let (superseded, until) = query.bounds();
     let rows = match query.owner {
         None => {
             let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND seq > $2 AND seq <= $4 \
@@ -338,7 +338,7 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
             let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND owner = $6 AND seq > $2 \
                        AND seq <= $4 AND ($5::boolean IS NULL OR superseded = $5) \
                        UNION ALL SELECT seq, CASE WHEN erased THEN '' END, kind, id FROM purges \
-                       WHERE \"user\" = $6 AND branch = $1 AND seq > $2 AND $5::boolean IS NOT TRUE \
+                       WHERE \"user\" = $6 AND branch = $1 AND seq > $2 AND seq <= $4 AND $5::boolean IS NOT TRUE \
                        ORDER BY 1 LIMIT $3";
             all(t, doing, sql, &[&query.branch.0, &from, &one_more, &until, &superseded, &owner.0]).await?
         }
@@ -357,5 +357,5 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, false) => Some(0),
         (true, true) => Some(count_in(t, query, last).await?),
     };
-    Ok(PullPage { changes, cursor: if more { last } else { query.assessments.end(end) }, more, remaining })
+    Ok(PullPage { changes, cursor: if more { last } else { query.end(end).max(cursor) }, more, remaining })
 }

@@ -261,7 +261,7 @@ fn reassign(
 fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
     let read = |row: &rusqlite::Row<'_>| Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?));
-    let (branch, after, (superseded, until)) = (query.branch.0, to_i64(after), query.assessments.bounds());
+    let (branch, after, (superseded, until)) = (query.branch.0, to_i64(after), query.bounds());
     let counted = match query.owner {
         None => {
             let sql = "SELECT count(*) FROM records \
@@ -272,7 +272,7 @@ fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
             let sql = "SELECT (SELECT count(*) FROM records WHERE branch = ?1 AND owner = ?5 \
                        AND seq > ?2 AND seq <= ?3 AND (?4 IS NULL OR superseded = ?4)) \
                        + (SELECT count(*) FROM purges \
-                          WHERE user = ?5 AND branch = ?1 AND seq > ?2 AND ?4 IS NOT 1)";
+                          WHERE user = ?5 AND branch = ?1 AND seq > ?2 AND seq <= ?3 AND ?4 IS NOT 1)";
             first(t, doing, sql, params![branch, after, until, superseded, owner.0], read)?
         }
     };
@@ -295,7 +295,7 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
             ))
         };
         let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
-        let (superseded, until) = query.assessments.bounds();
+        let (superseded, until) = query.bounds();
         match query.owner {
             None => {
                 let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND seq > ?2 \
@@ -306,7 +306,8 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
                 let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND owner = ?6 AND seq > ?2 \
                            AND seq <= ?4 AND (?5 IS NULL OR superseded = ?5) \
                            UNION ALL SELECT seq, iif(erased, '', NULL), kind, id FROM purges \
-                           WHERE user = ?6 AND branch = ?1 AND seq > ?2 AND ?5 IS NOT 1 ORDER BY 1 LIMIT ?3";
+                           WHERE user = ?6 AND branch = ?1 AND seq > ?2 AND seq <= ?4 AND ?5 IS NOT 1 \
+                           ORDER BY 1 LIMIT ?3";
                 let values = params![query.branch.0, from, one_more, until, superseded, owner.0];
                 all(t, doing, sql, values, read)?
             }
@@ -325,5 +326,5 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, false) => Some(0),
         (true, true) => Some(count_in(t, query, last)?),
     };
-    Ok(PullPage { changes, cursor: if more { last } else { query.assessments.end(end) }, more, remaining })
+    Ok(PullPage { changes, cursor: if more { last } else { query.end(end).max(cursor) }, more, remaining })
 }
