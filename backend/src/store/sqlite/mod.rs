@@ -318,8 +318,9 @@ fn open_writer(path: &Path) -> Result<Connection> {
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON;",
+             PRAGMA secure_delete = ON;",
         )
+        .and_then(|()| connection.busy_timeout(writer::BUSY))
         .map_err(|e| database("open the database", e))?;
     Ok(connection)
 }
