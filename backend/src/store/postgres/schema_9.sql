@@ -12,6 +12,8 @@ CREATE INDEX history_client ON history(client, scored_ms DESC, id DESC) WHERE cl
 ALTER TABLE records ADD COLUMN hlc text COLLATE "C";                     -- of an assessment
 ALTER TABLE records ADD COLUMN superseded boolean NOT NULL DEFAULT false;  -- an assessment with a later one of its client
 UPDATE records SET hlc = body::jsonb ->> 'hlc' WHERE kind = 'assessment' AND body <> '';
+-- Which assessment is the last is found without reading one.
+CREATE INDEX records_assessed ON records(client, hlc, superseded) WHERE kind = 'assessment';
 UPDATE records SET superseded = true WHERE kind = 'assessment'
 AND hlc < (SELECT max(o.hlc) FROM records o WHERE o.client = records.client AND o.kind = 'assessment');
 DROP INDEX records_branch;

@@ -242,7 +242,7 @@ async fn put_records(t: &Transaction<'_>, append: &Append, next: &mut impl FnMut
                FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::uuid[], $7::text[], $8::text[]) \
                AS r(kind, id, seq, owner, client, body, hlc) \
                ON CONFLICT (id, kind) DO UPDATE \
-               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body, hlc = excluded.hlc \
+               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
                WHERE records.branch = excluded.branch";
     let (kinds, ids) = columns(rows.iter().map(|row| row.record.key()));
     let seqs: Vec<_> = rows.iter().map(|_| next()).collect();

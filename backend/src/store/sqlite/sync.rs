@@ -216,7 +216,7 @@ fn put_record(t: &Transaction<'_>, branch: BranchId, row: &RecordRow, seq: i64) 
     let (kind, id) = key_parts(row.record.key());
     let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body, hlc) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(kind, id) DO UPDATE \
-               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body, hlc = excluded.hlc \
+               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
                WHERE branch = excluded.branch";
     let (body, hlc) = (to_json("record", &row.record)?, hlc_of(&row.record));
     let values = params![kind, id, branch.0, seq, row.owner.0, row.client.0, body, hlc];
