@@ -88,7 +88,11 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
         tracing::warn!(%error, "the full-text index cannot be made one piece");
     }
     received?;
-    earlier(session, &server, stats).await
+    if earlier(session, &server, stats).await? {
+        // They may have been scored by versions that nothing here named before.
+        model::update(session, &server, stats).await?;
+    }
+    Ok(())
 }
 
 /// Makes what searches go through one piece, in steps between which others write.
@@ -423,12 +427,12 @@ fn next_limit(limit: u32, took: Duration) -> u32 {
 }
 
 /// What a first pull left for later, page by page, as long as nothing captured here waits to be sent: then
-/// the next run goes on with it.
-async fn earlier(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<()> {
+/// the next run goes on with it. Says whether anything came.
+async fn earlier(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
     let (mut limit, mut done, mut total) = (PAGE, 0, None);
     loop {
         let next = session.read(|db| Ok((meta::get(db, &meta::EARLIER)?, chain::counts(db)?.0))).await?;
-        let (Some(Earlier { cursor, until: Some(until) }), 0) = next else { return Ok(()) };
+        let (Some(Earlier { cursor, until: Some(until) }), 0) = next else { return Ok(done > 0) };
         let begun = Instant::now();
         let wanted = Wanted { part: Part::Earlier { until }, cursor, limit, count: total.is_none() };
         let page = fetch(session, server, wanted).await?;

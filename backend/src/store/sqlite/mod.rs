@@ -445,7 +445,7 @@ mod tests {
             r#"[1,"{}",2,"officer","{}",1]"#.to_owned(),
             r#"["client",7,"{\"a\":1}"]"#.to_owned(),
             format!(r#"["{zeros}","{{}}",5,6,"{zeros}","T1"]"#),
-            "11".to_owned(),
+            "12".to_owned(),
         ];
         assert_eq!(moved.await.unwrap(), expected);
     }
