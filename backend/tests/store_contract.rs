@@ -590,15 +590,7 @@ async fn chains(store: &Arc<dyn Store>, world: &World) {
     let stolen = push_of(&world.officer, &world.other, &south, &second);
     assert!(store.append(stolen).await.is_err());
     assert_eq!(store.head(device).await.unwrap(), after.head);
-    let pull = |branch: BranchId, cursor| PullQuery {
-        branch,
-        owner: None,
-        cursor,
-        limit: 10,
-        count: false,
-        until: None,
-        assessments: Assessments::All,
-    };
+    let pull = |branch, cursor| changes_of(branch, cursor, 10);
     let page = store.pull(pull(world.branch.id, 0)).await.unwrap();
     assert_eq!((page.changes.len(), page.more, page.cursor), (1, false, after.branch_seq));
     assert!(store.pull(pull(world.branch.id, page.cursor)).await.unwrap().changes.is_empty());
@@ -652,15 +644,7 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
     let event = captured(&world.officer, &world.branch, device, ChainHead::EMPTY, client);
     store.append(push_of(&world.officer, &world.branch, &before, &event)).await.unwrap();
     let pull = async |owner: UserId| {
-        let query = PullQuery {
-            branch: world.branch.id,
-            owner: Some(owner),
-            cursor: before.branch_seq,
-            limit: 50,
-            count: false,
-            until: None,
-            assessments: Assessments::All,
-        };
+        let query = PullQuery { owner: Some(owner), ..changes_of(world.branch.id, before.branch_seq, 50) };
         read(store.pull(query).await.unwrap().changes)
     };
     assert!(matches!(pull(world.officer.id).await[..], [Change::State { .. }]));
@@ -698,8 +682,8 @@ async fn earlier_assessments(store: &Arc<dyn Store>, world: &World) {
             assert_eq!(store.append(push).await.unwrap(), Appended::Done);
         };
         let pull_until = async |assessments, until, cursor, limit| {
-            let (branch, count) = (world.branch.id, true);
-            let query = PullQuery { branch, owner, cursor, limit, count, until, assessments };
+            let all = changes_of(world.branch.id, cursor, limit);
+            let query = PullQuery { owner, count: true, until, assessments, ..all };
             store.pull(query).await.unwrap()
         };
         let pull = async |assessments, cursor, limit| pull_until(assessments, None, cursor, limit).await;
@@ -828,15 +812,7 @@ async fn erasures(store: &Arc<dyn Store>, world: &World) {
         Appended::Stale
     );
     for owner in [None, Some(world.officer.id)] {
-        let query = PullQuery {
-            branch: world.branch.id,
-            owner,
-            cursor: stale.branch_seq,
-            limit: 9,
-            count: true,
-            until: None,
-            assessments: Assessments::All,
-        };
+        let query = PullQuery { owner, count: true, ..changes_of(world.branch.id, stale.branch_seq, 9) };
         let page = store.pull(query).await.unwrap();
         assert_eq!(read(page.changes), [Change::Purge { key, erased: true }]);
     }
@@ -928,15 +904,7 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     const WRITERS: u8 = 64;
     const READERS: usize = 64;
     const EACH: usize = 4;
-    let query = |cursor, limit| PullQuery {
-        branch: world.branch.id,
-        owner: None,
-        cursor,
-        limit,
-        count: false,
-        until: None,
-        assessments: Assessments::All,
-    };
+    let query = |cursor, limit| changes_of(world.branch.id, cursor, limit);
     let before = all_clients(store.pull(query(0, 1000)).await.unwrap().changes);
     let mut writers = Vec::new();
     for n in 0..WRITERS {
@@ -966,18 +934,7 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
                 // Asked before the page: what was written by then must be in the pages that follow.
                 let last = stop.load(std::sync::atomic::Ordering::SeqCst);
                 let limit = 1 + u32::try_from(n % 9).unwrap();
-                let page = store
-                    .pull(PullQuery {
-                        branch,
-                        owner: None,
-                        cursor,
-                        limit,
-                        count: false,
-                        until: None,
-                        assessments: Assessments::All,
-                    })
-                    .await
-                    .unwrap();
+                let page = store.pull(changes_of(branch, cursor, limit)).await.unwrap();
                 assert!(page.cursor >= cursor);
                 cursor = page.cursor;
                 seen.extend(all_clients(page.changes));
@@ -1003,6 +960,12 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     let clients =
         rows.iter().filter(|row| matches!(row, Change::State { record: Record::Client(_) })).count();
     assert_eq!(clients, all.len(), "each once");
+}
+
+/// All changes of a branch, whoever's.
+fn changes_of(branch: BranchId, cursor: u64, limit: u32) -> PullQuery {
+    let (until, assessments) = (None, Assessments::All);
+    PullQuery { branch, owner: None, cursor, limit, count: false, until, assessments }
 }
 
 fn read(changes: Vec<PageChange>) -> Vec<Change> {

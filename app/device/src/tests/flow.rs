@@ -1,6 +1,7 @@
 //! Capturing, interviewing, scoring, deciding, without a network.
 
 use super::*;
+use crate::store::remote::{self, Part};
 use vereda_domain::Decision;
 use vereda_domain::client::ClientProblem;
 use vereda_domain::event::{OverrideCode, OverrideReason, margin_bits};
@@ -236,10 +237,7 @@ async fn a_manager_may_decide_where_an_officer_may_not_any_more() {
         server_ms: START,
     });
     let identity = session.identity();
-    session
-        .store
-        .write(|db| crate::store::remote::apply(db, &identity, crate::store::remote::Part::All, &page, START))
-        .unwrap();
+    session.store.write(|db| remote::apply(db, &identity, Part::All, &page, START)).unwrap();
 
     let shown = app.assessment(AssessmentRequest { assessment: id }).await.unwrap();
     assert!(!shown.may_decide);
