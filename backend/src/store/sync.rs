@@ -189,15 +189,34 @@ pub enum Assessments {
     Earlier,
 }
 
+impl Assessments {
+    /// SQL that goes on a condition of rows `r` of records, to leave those that a page holds. What is no assessment has
+    /// no time, and nothing later.
+    pub(crate) fn among_records(self) -> &'static str {
+        match self {
+            Assessments::All => "",
+            Assessments::Last => {
+                " AND NOT EXISTS (SELECT 1 FROM records o WHERE o.client = r.client AND o.hlc > r.hlc)"
+            }
+            Assessments::Earlier => {
+                " AND EXISTS (SELECT 1 FROM records o WHERE o.client = r.client AND o.hlc > r.hlc)"
+            }
+        }
+    }
+
+    /// The same of purges: they come with the first of two parts.
+    pub(crate) fn among_purges(self) -> &'static str {
+        match self {
+            Assessments::All | Assessments::Last => "",
+            Assessments::Earlier => " AND false",
+        }
+    }
+}
+
 impl PullQuery {
-    /// For the databases: whether assessments are superseded, if that is asked, and the last place.
-    pub(crate) fn bounds(&self) -> (Option<bool>, i64) {
-        let superseded = match self.assessments {
-            Assessments::All => None,
-            Assessments::Last => Some(false),
-            Assessments::Earlier => Some(true),
-        };
-        (superseded, codec::to_i64(self.until.unwrap_or(u64::MAX)))
+    /// The last place to look at.
+    pub(crate) fn until(&self) -> i64 {
+        codec::to_i64(self.until.unwrap_or(u64::MAX))
     }
 
     /// Where to go on after the last page, when the sequence ends here.

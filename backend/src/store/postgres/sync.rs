@@ -255,14 +255,6 @@ async fn put_records(t: &Transaction<'_>, append: &Append, next: &mut impl FnMut
     if put != u64::try_from(rows.len()).unwrap_or(u64::MAX) {
         return Err(StoreError::corrupt("record", "it belongs to another branch"));
     }
-    let assessed: Vec<_> =
-        clients.iter().zip(&times).filter_map(|(client, time)| time.is_some().then_some(*client)).collect();
-    let sql = "UPDATE records SET superseded = true FROM ( \
-                 SELECT client, max(hlc) AS last FROM records \
-                 WHERE client = ANY($1) AND kind = 'assessment' GROUP BY client) AS l \
-               WHERE records.client = l.client AND records.kind = 'assessment' AND NOT records.superseded \
-               AND records.hlc < l.last";
-    run(t, "see which assessments are the last", sql, &[&assessed]).await?;
     let sql = "DELETE FROM purges USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS r(owner, kind, id) \
                WHERE purges.\"user\" = r.owner AND purges.kind = r.kind AND purges.id = r.id";
     run(t, doing, sql, &[&owners, &kinds, &ids]).await.map(|_| ())
@@ -303,19 +295,23 @@ async fn reassign(
 /// How many changes follow a place.
 async fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
-    let (after, (superseded, until)) = (to_i64(after), query.bounds());
+    let (after, until) = (to_i64(after), query.until());
+    let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
     let row = match query.owner {
         None => {
-            let sql = "SELECT count(*) FROM records WHERE branch = $1 AND seq > $2 AND seq <= $3 \
-                       AND ($4::boolean IS NULL OR superseded = $4)";
-            first(t, doing, sql, &[&query.branch.0, &after, &until, &superseded]).await?
+            let sql = format!(
+                "SELECT count(*) FROM records r WHERE branch = $1 AND seq > $2 AND seq <= $3{records}"
+            );
+            first(t, doing, &sql, &[&query.branch.0, &after, &until]).await?
         }
         Some(owner) => {
-            let sql = "SELECT (SELECT count(*) FROM records WHERE branch = $1 AND owner = $5 AND seq > $2 \
-                       AND seq <= $3 AND ($4::boolean IS NULL OR superseded = $4)) \
-                       + (SELECT count(*) FROM purges WHERE \"user\" = $5 AND branch = $1 AND seq > $2 \
-                          AND seq <= $3 AND $4::boolean IS NOT TRUE)";
-            first(t, doing, sql, &[&query.branch.0, &after, &until, &superseded, &owner.0]).await?
+            let sql = format!(
+                "SELECT (SELECT count(*) FROM records r \
+                         WHERE branch = $1 AND owner = $4 AND seq > $2 AND seq <= $3{records}) \
+                 + (SELECT count(*) FROM purges \
+                    WHERE \"user\" = $4 AND branch = $1 AND seq > $2 AND seq <= $3{purges})"
+            );
+            first(t, doing, &sql, &[&query.branch.0, &after, &until, &owner.0]).await?
         }
     };
     row.map_or(Ok(0), |row| Ok(to_u64(get(&row, 0)?)))
@@ -327,20 +323,24 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let cursor = if query.cursor > end { 0 } else { query.cursor };
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
-    let (superseded, until) = query.bounds();
+    let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
+    let until = query.until();
     let rows = match query.owner {
         None => {
-            let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND seq > $2 AND seq <= $4 \
-                       AND ($5::boolean IS NULL OR superseded = $5) ORDER BY seq LIMIT $3";
-            all(t, doing, sql, &[&query.branch.0, &from, &one_more, &until, &superseded]).await?
+            let sql = format!(
+                "SELECT seq, body, kind, id FROM records r \
+                 WHERE branch = $1 AND seq > $2 AND seq <= $4{records} ORDER BY seq LIMIT $3"
+            );
+            all(t, doing, &sql, &[&query.branch.0, &from, &one_more, &until]).await?
         }
         Some(owner) => {
-            let sql = "SELECT seq, body, kind, id FROM records WHERE branch = $1 AND owner = $6 AND seq > $2 \
-                       AND seq <= $4 AND ($5::boolean IS NULL OR superseded = $5) \
-                       UNION ALL SELECT seq, CASE WHEN erased THEN '' END, kind, id FROM purges \
-                       WHERE \"user\" = $6 AND branch = $1 AND seq > $2 AND seq <= $4 AND $5::boolean IS NOT TRUE \
-                       ORDER BY 1 LIMIT $3";
-            all(t, doing, sql, &[&query.branch.0, &from, &one_more, &until, &superseded, &owner.0]).await?
+            let sql = format!(
+                "SELECT seq, body, kind, id FROM records r \
+                 WHERE branch = $1 AND owner = $5 AND seq > $2 AND seq <= $4{records} \
+                 UNION ALL SELECT seq, CASE WHEN erased THEN '' END, kind, id FROM purges \
+                 WHERE \"user\" = $5 AND branch = $1 AND seq > $2 AND seq <= $4{purges} ORDER BY 1 LIMIT $3"
+            );
+            all(t, doing, &sql, &[&query.branch.0, &from, &one_more, &until, &owner.0]).await?
         }
     };
     let sizes = rows.iter().take(limit).map(|row| Ok(get::<Option<&str>>(row, 1)?.map_or(0, str::len)));

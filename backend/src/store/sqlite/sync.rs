@@ -221,12 +221,6 @@ fn put_record(t: &Transaction<'_>, branch: BranchId, row: &RecordRow, seq: i64) 
     let (body, hlc) = (to_json("record", &row.record)?, hlc_of(&row.record));
     let values = params![kind, id, branch.0, seq, row.owner.0, row.client.0, body, hlc];
     let put = run(t, "store a record", sql, values)?;
-    if hlc.is_some() {
-        let sql = "UPDATE records SET superseded = 1 \
-                   WHERE client = ?1 AND kind = 'assessment' AND superseded = 0 AND hlc < \
-                   (SELECT max(o.hlc) FROM records o WHERE o.client = ?1 AND o.kind = 'assessment')";
-        run(t, "see which assessment is the last", sql, [row.client.0])?;
-    }
     let sql = "DELETE FROM purges WHERE user = ?1 AND kind = ?2 AND id = ?3";
     run(t, "store a record", sql, params![row.owner.0, kind, id])?;
     Ok(put == 1)
@@ -261,19 +255,23 @@ fn reassign(
 fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
     let read = |row: &rusqlite::Row<'_>| Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?));
-    let (branch, after, (superseded, until)) = (query.branch.0, to_i64(after), query.bounds());
+    let (branch, after, until) = (query.branch.0, to_i64(after), query.until());
+    let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
     let counted = match query.owner {
         None => {
-            let sql = "SELECT count(*) FROM records \
-                       WHERE branch = ?1 AND seq > ?2 AND seq <= ?3 AND (?4 IS NULL OR superseded = ?4)";
-            first(t, doing, sql, params![branch, after, until, superseded], read)?
+            let sql = format!(
+                "SELECT count(*) FROM records r WHERE branch = ?1 AND seq > ?2 AND seq <= ?3{records}"
+            );
+            first(t, doing, &sql, params![branch, after, until], read)?
         }
         Some(owner) => {
-            let sql = "SELECT (SELECT count(*) FROM records INDEXED BY records_owner WHERE branch = ?1 AND owner = ?5 \
-                       AND seq > ?2 AND seq <= ?3 AND (?4 IS NULL OR superseded = ?4)) \
-                       + (SELECT count(*) FROM purges \
-                          WHERE user = ?5 AND branch = ?1 AND seq > ?2 AND seq <= ?3 AND ?4 IS NOT 1)";
-            first(t, doing, sql, params![branch, after, until, superseded, owner.0], read)?
+            let sql = format!(
+                "SELECT (SELECT count(*) FROM records r INDEXED BY records_owner \
+                         WHERE branch = ?1 AND owner = ?4 AND seq > ?2 AND seq <= ?3{records}) \
+                 + (SELECT count(*) FROM purges \
+                    WHERE user = ?4 AND branch = ?1 AND seq > ?2 AND seq <= ?3{purges})"
+            );
+            first(t, doing, &sql, params![branch, after, until, owner.0], read)?
         }
     };
     Ok(counted.unwrap_or(0))
@@ -295,22 +293,24 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
             ))
         };
         let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
-        let (superseded, until) = query.bounds();
+        let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
         match query.owner {
             None => {
-                let sql = "SELECT seq, body, kind, id FROM records WHERE branch = ?1 AND seq > ?2 \
-                           AND seq <= ?4 AND (?5 IS NULL OR superseded = ?5) ORDER BY seq LIMIT ?3";
-                all(t, doing, sql, params![query.branch.0, from, one_more, until, superseded], read)?
+                let sql = format!(
+                    "SELECT seq, body, kind, id FROM records r \
+                     WHERE branch = ?1 AND seq > ?2 AND seq <= ?4{records} ORDER BY seq LIMIT ?3"
+                );
+                all(t, doing, &sql, params![query.branch.0, from, one_more, query.until()], read)?
             }
             Some(owner) => {
                 // Named, for SQLite would go through the branch's, and all that is not this officer's.
-                let sql = "SELECT seq, body, kind, id FROM records INDEXED BY records_owner \
-                           WHERE branch = ?1 AND owner = ?6 AND seq > ?2 AND seq <= ?4 AND (?5 IS NULL OR superseded = ?5) \
-                           UNION ALL SELECT seq, iif(erased, '', NULL), kind, id FROM purges \
-                           WHERE user = ?6 AND branch = ?1 AND seq > ?2 AND seq <= ?4 AND ?5 IS NOT 1 \
-                           ORDER BY 1 LIMIT ?3";
-                let values = params![query.branch.0, from, one_more, until, superseded, owner.0];
-                all(t, doing, sql, values, read)?
+                let sql = format!(
+                    "SELECT seq, body, kind, id FROM records r INDEXED BY records_owner \
+                     WHERE branch = ?1 AND owner = ?5 AND seq > ?2 AND seq <= ?4{records} \
+                     UNION ALL SELECT seq, iif(erased, '', NULL), kind, id FROM purges \
+                     WHERE user = ?5 AND branch = ?1 AND seq > ?2 AND seq <= ?4{purges} ORDER BY 1 LIMIT ?3"
+                );
+                all(t, doing, &sql, params![query.branch.0, from, one_more, query.until(), owner.0], read)?
             }
         }
     };
