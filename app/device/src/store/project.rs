@@ -217,13 +217,15 @@ const SCATTERED: [(&str, &str); 4] = [
 ];
 
 /// Leaves the scattered indexes out while nobody is here yet: [`index`] makes them at once when the
-/// portfolio is. Without them everything is found as well, and slower.
+/// portfolio is. Without them everything is found as well, and slower. The same goes for the full-text index, whose pieces
+/// stay as they come: made one as they came, each word was written several times over.
 pub(crate) fn unindex_empty(db: &Connection) -> Result<()> {
     let empty: bool = db.query_row("SELECT NOT EXISTS (SELECT 1 FROM clients)", [], |row| row.get(0))?;
     if empty {
         for (name, _) in SCATTERED {
             db.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
         }
+        join_pieces(db, 0, 500)?;
     }
     Ok(())
 }
@@ -233,6 +235,17 @@ pub(crate) fn index(db: &Connection) -> Result<()> {
     for (name, columns) in SCATTERED {
         db.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name} ON {columns}"))?;
     }
+    let apart = "SELECT EXISTS (SELECT 1 FROM clients_words_config WHERE k = 'automerge' AND v = 0)";
+    if db.query_row(apart, [], |row| row.get(0))? { join_pieces(db, 4, 16) } else { Ok(()) }
+}
+
+/// How many pieces of the full-text index, of about one size, are made one: as many as that little by little with each
+/// write (none: not so), and at once. (<https://sqlite.org/fts5.html#the_automerge_configuration_option>, whose usual
+/// values are 4 and 16. They stay with the database.)
+fn join_pieces(db: &Connection, little_by_little: u32, at_once: u32) -> Result<()> {
+    let mut set = db.prepare_cached("INSERT INTO clients_words (clients_words, rank) VALUES (?1, ?2)")?;
+    set.execute(("automerge", little_by_little))?;
+    set.execute(("crisismerge", at_once))?;
     Ok(())
 }
 

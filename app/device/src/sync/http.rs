@@ -1,6 +1,7 @@
 //! The server, as HTTP: addresses, requests, and what its answers mean.
 
 use crate::error::{DeviceError, Result};
+use crate::session::blocking;
 use crate::store::chain::BATCH_BYTES;
 use crate::store::remote::{Page, Part};
 use crate::sync::proof::DeviceKey;
@@ -247,7 +248,10 @@ impl Server {
             Part::Earlier { until } => format!("&assessments=earlier&until={until}"),
         };
         let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}{count}{part}"));
-        self.answer(self.client.get(url), As::Holder(token)).await
+        let response = self.checked(self.client.get(url), As::Holder(token)).await?;
+        let bytes = body(response, MAX_ANSWER).await?;
+        // A large page takes a while, for which other things here need not wait.
+        blocking(move || parsed(&bytes)).await
     }
 
     /// The server's clock, if nothing is new past these points; `None` when something is.
@@ -398,8 +402,11 @@ fn is_of_proof(code: ProblemCode) -> bool {
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T> {
-    let bytes = body(response, MAX_ANSWER).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    parsed(&body(response, MAX_ANSWER).await?)
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| {
         DeviceError::Server(format!("its answer cannot be read ({:?} error)", error.classify()))
     })
 }

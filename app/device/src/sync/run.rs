@@ -18,7 +18,9 @@ use vereda_domain::gateway::SyncState;
 /// Changes in the first page of a run. What follows grows while it is quick: a large page costs fewer
 /// flushes, and a small one brings something over a bad network before that goes away.
 const PAGE: u32 = 500;
-const _: () = assert!(PAGE <= MAX_PULL_CHANGES);
+/// The most that one page brings, however quick the network: two of them are in memory, read.
+const MOST: u32 = 2000;
+const _: () = assert!(PAGE <= MOST && MOST <= MAX_PULL_CHANGES);
 /// A page or a push that took less than this may be followed by a larger one; one that took three
 /// times as long is followed by a smaller one. Screens that write wait for a page to be applied.
 const QUICK: Duration = Duration::from_millis(250);
@@ -422,8 +424,8 @@ async fn pages(
 
 /// How many changes to ask for next, after so many took so long.
 fn next_limit(limit: u32, took: Duration) -> u32 {
-    let next = next_size(limit as usize, took, PAGE as usize, MAX_PULL_CHANGES as usize);
-    u32::try_from(next).unwrap_or(MAX_PULL_CHANGES)
+    let next = next_size(limit as usize, took, PAGE as usize, MOST as usize);
+    u32::try_from(next).unwrap_or(MOST)
 }
 
 /// What a first pull left for later, page by page, as long as nothing captured here waits to be sent: then
