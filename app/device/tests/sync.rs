@@ -7,6 +7,7 @@ use common::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use vereda_domain::Decision;
 use vereda_domain::client::ClientField;
 use vereda_domain::event::{OverrideCode, OverrideReason};
@@ -76,6 +77,58 @@ async fn a_new_device_gets_everybody_with_their_last_assessment_and_then_the_oth
         |line: &str| line.split("received=").nth(1).and_then(|n| n.split(' ').next()?.parse::<u64>().ok());
     let received: u64 = log.lines().filter_map(received).sum();
     assert_eq!(received, 4 + 12, "each once: {log}");
+}
+
+/// A way to the server on which questions for changes wait until they are let through.
+async fn held(server: &Server) -> (String, Arc<Semaphore>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (here, there) = (listener.local_addr().unwrap(), server.url().replace("http://", ""));
+    let pulls = Arc::new(Semaphore::new(0));
+    let waits = pulls.clone();
+    tokio::spawn(async move {
+        while let Ok((device, _)) = listener.accept().await {
+            let (waits, real) = (waits.clone(), tokio::net::TcpStream::connect(&there).await.unwrap());
+            tokio::spawn(async move {
+                let (mut from_device, mut to_device) = device.into_split();
+                let (mut from_real, mut to_real) = real.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut from_real, &mut to_device).await });
+                let mut asked = Vec::new();
+                while from_device.read_buf(&mut asked).await.is_ok_and(|length| length > 0) {
+                    if asked.starts_with(b"GET /api/sync/pull") {
+                        waits.acquire().await.unwrap().forget();
+                    }
+                    if to_real.write_all(&asked).await.is_err() {
+                        break;
+                    }
+                    asked.clear();
+                }
+            });
+        }
+    });
+    (format!("http://{here}"), pulls)
+}
+
+/// A first pull may take long, and each interview meanwhile has its time from a clock that is off.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_clock_is_off_is_said_before_everything_has_come() {
+    let server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let (url, pulls) = held(&server).await;
+    let device = Device::new();
+    device.offset.store(-3_600_000, Ordering::SeqCst);
+    device.app.enrol(enrol(&url, "ana")).await.unwrap();
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let said = loop {
+        match device.app.sync().await.unwrap().drift_ms {
+            Some(drift_ms) => break drift_ms,
+            None if std::time::Instant::now() > patience => panic!("it is not said"),
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert!((-3_700_000..-3_500_000).contains(&said), "{said}");
+    assert_ne!(device.app.sync().await.unwrap().line.state, SyncState::Idle);
+    pulls.add_permits(100);
+    device.until(|line| line.state == SyncState::Idle).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

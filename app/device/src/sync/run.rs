@@ -63,7 +63,7 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
     let before = session.now();
     let info = server.info().await?;
     let after = session.now();
-    stats.drift_ms = Some(drift(before, after, info.server_ms));
+    measured(session, stats, drift(before, after, info.server_ms)).await;
     session.board.set_state(SyncState::Connecting);
 
     if let Err(error) = push(session, &server, stats).await {
@@ -143,6 +143,17 @@ async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
         Err(DeviceError::Unreachable(why)) => Err(DeviceError::Unreachable(why)),
         // Anything else is for the whole run to find out.
         Ok(None) | Err(_) => Ok(false),
+    }
+}
+
+/// Notes by how much the clock is off, now and not at the end: a first pull may take long, and what is captured
+/// meanwhile has its time from that clock.
+async fn measured(session: &Arc<Session>, stats: &mut Stats, drift_ms: Millis) {
+    stats.drift_ms = Some(drift_ms);
+    let noted = session.write(move |db| meta::set(db, &meta::DRIFT_MS, &drift_ms)).await;
+    if let Err(error) = noted {
+        // On a full disk, for one: what was captured is delivered all the same.
+        tracing::warn!(%error, "the drift of the clock cannot be noted");
     }
 }
 
