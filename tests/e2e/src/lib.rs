@@ -6,6 +6,7 @@
 //! a wait that fails leaves a picture and the page's text in `target/e2e`.
 
 pub mod desktop;
+pub mod gate;
 pub mod process;
 pub mod server;
 pub mod steps;
@@ -13,6 +14,7 @@ pub mod texts;
 pub mod window;
 
 pub use desktop::Desktop;
+pub use gate::Gate;
 pub use server::{Server, SignIn};
 pub use window::{Shape, Window};
 

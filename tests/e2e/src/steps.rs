@@ -52,7 +52,15 @@ impl Window<'_> {
     /// # Errors
     /// When a step cannot be taken.
     pub async fn enrol(&self, server: &Server, who: &SignIn) -> Result<()> {
-        self.enter("input-server", &server.url()).await?;
+        self.enrol_at(&server.url(), who).await
+    }
+
+    /// The same at any address.
+    ///
+    /// # Errors
+    /// When a step cannot be taken.
+    pub async fn enrol_at(&self, url: &str, who: &SignIn) -> Result<()> {
+        self.enter("input-server", url).await?;
         self.click("enrol-next").await?;
         self.enter("input-username", &who.username).await?;
         self.enter("input-password", &who.password).await?;

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use vereda_e2e::steps::{ANSWERS, PIN};
-use vereda_e2e::{Desktop, Server, Shape, SignIn, Window, root, until};
+use vereda_e2e::{Desktop, Gate, Server, Shape, SignIn, Window, root, until};
 
 const LANGUAGES: [&str; 2] = ["es", "en"];
 const THEMES: [&str; 2] = ["light", "dark"];
@@ -19,13 +19,23 @@ async fn main() -> Result<()> {
     let mut server = Server::start(&home.path().join("server"), 400).await?;
     let officer = server.sign_in("officer", 0)?;
     let manager = server.of_branch("manager", officer.branch.as_deref()).remove(0);
-    // `states` alone, for whoever works on those.
-    if std::env::args().nth(1).as_deref() != Some("states") {
+    // One part alone, for whoever works on that.
+    let alone = std::env::args().nth(1);
+    let wanted = |part: &str| alone.as_deref().is_none_or(|alone| alone == part);
+    if wanted("screens") {
         phone(&mut server, &officer).await?;
         desk(&server, &manager).await?;
     }
-    states(&mut server, &officer).await?;
+    if wanted("earlier") {
+        earlier(&server, &officer, &manager).await?;
+    }
+    if wanted("states") {
+        states(&mut server, &officer).await?;
+    }
     drop(server);
+    if !wanted("empty") {
+        return Ok(());
+    }
     let empty = Server::start(&home.path().join("empty"), 0).await?;
     nothing_yet(&empty).await
 }
@@ -121,6 +131,49 @@ async fn desk(server: &Server, manager: &SignIn) -> Result<()> {
         }
     }
     window.close().await
+}
+
+/// Assessments of one client, more than one page of a pull has.
+const MANY: u32 = 620;
+
+/// A new device, with everybody and their last assessment, while the earlier ones are still coming.
+async fn earlier(server: &Server, officer: &SignIn, manager: &SignIn) -> Result<()> {
+    let (width, height) = Shape::Phone.size();
+    let desktop = Desktop::start(width, height).await?;
+    let window = Window::open(&desktop, &desktop.home().join("many"), Shape::Phone).await?;
+    window.enrol(server, officer).await?;
+    settled(&window, 400).await?;
+    let page = window.call("portfolio", json!({"query": "", "offset": 3, "limit": 1})).await?;
+    for _ in 0..MANY {
+        let draft = interview(&window, &page["rows"][0]["id"], ANSWERS.len()).await?;
+        window.call("score", json!({"draft": draft})).await?;
+    }
+    settled(&window, 400).await?;
+    window.close().await?;
+
+    for (who, shape, clients, dressed) in
+        [(officer, Shape::Phone, 400, "phone"), (manager, Shape::Desktop, 800, "desktop")]
+    {
+        let mut gate = Gate::before(&server.url(), "assessments=earlier", 1).await?;
+        let (width, height) = shape.size();
+        let desktop = Desktop::start(width, height).await?;
+        let window = Window::open(&desktop, &desktop.home().join("new"), shape).await?;
+        window.enrol_at(gate.url(), who).await?;
+        gate.holds().await?;
+        for language in LANGUAGES {
+            for theme in THEMES {
+                window.dress(language, theme, 100).await?;
+                window.go("/sync").await?;
+                window.get("sync-state").await?;
+                let keep = kept(language, theme) == (shape == Shape::Phone);
+                shoot(&window, &format!("state-earlier-{dressed}-{language}-{theme}"), keep).await?;
+            }
+        }
+        gate.open();
+        settled(&window, clients).await?;
+        window.close().await?;
+    }
+    Ok(())
 }
 
 /// What is unusual: text at 200 %, a long name, a refused bundle, an ended session, a wrong PIN, a
@@ -242,12 +295,14 @@ async fn interview(window: &Window<'_>, client: &Value, answers: usize) -> Resul
     Ok(draft)
 }
 
-/// Waits until the whole portfolio is here and sync rests.
+/// Waits until the whole portfolio is here, all is sent and sync rests.
 async fn settled(window: &Window<'_>, clients: u32) -> Result<()> {
     until("the first sync", || async {
         let page = window.call("portfolio", json!({"query": "", "offset": 0, "limit": 1})).await?;
         let sync = window.call("sync", Value::Null).await?;
-        Ok((page["total"] == json!(clients) && sync["line"]["state"]["state"] == "idle").then_some(()))
+        let line = &sync["line"];
+        let settled = line["waiting"] == 0 && line["state"]["state"] == "idle";
+        Ok((page["total"] == json!(clients) && settled).then_some(()))
     })
     .await
 }
