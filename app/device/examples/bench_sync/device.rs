@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::people::{FAMILY, GIVEN, PASSWORD};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use vereda_device::{App, AppConfig, KeyStore, WallClock};
 use vereda_domain::gateway::*;
@@ -12,8 +13,11 @@ use vereda_scoring::Value;
 pub struct Device {
     /// The app.
     pub app: App,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    keys: KeyStore,
 }
+
+const PIN: &str = "274913";
 
 fn said(error: GatewayError) -> Failure {
     format!("{:?}: {}", error.code, error.message).into()
@@ -22,24 +26,47 @@ fn said(error: GatewayError) -> Failure {
 impl Device {
     /// A new device of this officer.
     pub async fn enrolled(url: &str, username: &str) -> Result<Device, Failure> {
-        let folder = tempfile::tempdir()?;
+        // Asked at enrolment and unlocking alone, which are not measured: a machine without a desktop has none.
+        let keys = KeyStore::given(keyring_core::mock::Store::new()?);
+        let device = Device::open(tempfile::tempdir()?, keys);
+        let request = EnrolRequest {
+            server: url.into(),
+            username: username.into(),
+            password: PASSWORD.into(),
+            pin: PIN.into(),
+        };
+        device.app.enrol(request).await.map_err(said)?;
+        Ok(device)
+    }
+
+    fn open(folder: tempfile::TempDir, keys: KeyStore) -> Device {
         let app = App::open(AppConfig {
             data_dir: folder.path().to_owned(),
-            // Asked at enrolment and unlocking alone, which are not measured: a machine without a desktop has none.
-            keystore: KeyStore::given(keyring_core::mock::Store::new()?),
+            keystore: keys.clone(),
             device_name: "bench".into(),
             platform: "linux".into(),
             version: "0.0.0".into(),
             clock: WallClock::system(),
         });
-        let request = EnrolRequest {
-            server: url.into(),
-            username: username.into(),
-            password: PASSWORD.into(),
-            pin: "274913".into(),
-        };
-        app.enrol(request).await.map_err(said)?;
-        Ok(Device { app, _folder: folder })
+        Device { app, folder, keys }
+    }
+
+    /// Closes its store: nothing of it goes on until it is awake.
+    pub async fn asleep(&self) -> Result<(), Failure> {
+        self.app.lock().await.map(drop).map_err(said)
+    }
+
+    /// The same machine at another time, as a copy of its files; both are asleep.
+    pub fn copied(&self) -> Result<Device, Failure> {
+        let folder = tempfile::tempdir()?;
+        copy(self.folder.path(), folder.path())?;
+        Ok(Device::open(folder, self.keys.clone()))
+    }
+
+    /// Opens its store again.
+    pub async fn awake(&self) -> Result<(), Failure> {
+        let user = self.app.status().await.map_err(said)?.user.ok_or("nobody is enrolled")?.id;
+        self.app.unlock(UnlockRequest { user, pin: PIN.into() }).await.map(drop).map_err(said)
     }
 
     /// Syncs until all is well.
@@ -167,6 +194,21 @@ impl Device {
         let clients = page.await.map_err(said)?.total;
         Ok(format!("{clients} clients and {} events of its own", self.app.chain_size().await?.1))
     }
+}
+
+/// Copies all that is in a folder.
+pub fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &place)?;
+        } else {
+            std::fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
 }
 
 /// A process's memory in MB, by a line of `/proc`.

@@ -13,6 +13,7 @@ mod part;
 mod people;
 mod seed;
 mod server;
+mod turns;
 
 use device::Device;
 use part::Part;
@@ -20,6 +21,7 @@ use people::Applicants;
 use server::Server;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use turns::by_turns;
 use vereda_domain::ClientId;
 
 /// Anything ends the measurement.
@@ -29,8 +31,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const CROWD: u32 = 2000;
 /// Assessments made without a network.
 const OFFLINE: usize = 10_000;
-/// Assessments made on an officer's other device.
-const ELSEWHERE: u32 = 5000;
 /// Searches that are timed.
 const SEARCHES: u64 = 1000;
 /// Of so many events one is an assessment while a store grows; the others are edits.
@@ -87,13 +87,13 @@ async fn main() -> Result<(), Failure> {
 
     let table = Table::new();
     let mut server = Server::start(program.into(), &data).await?;
-    let mut ana = first_pull(&table, &server, clients).await?;
+    let ana = first_pull(&table, &server, clients).await?;
     match only {
         None => {}
         Some("pull") => return server.stop().await,
         Some("push") => {
             for seed in 2..5 {
-                let (_, part) = offline(&mut ana, &mut server, seed).await?;
+                let (_, part) = offline(&ana, &mut server, seed).await?;
                 table.row(&format!("{OFFLINE} offline assessments pushed"), &part.to_string(), "2 s");
                 ana.synced().await?;
             }
@@ -116,18 +116,15 @@ async fn main() -> Result<(), Failure> {
         }
         Some(other) => return Err(format!("there is no part {other}").into()),
     }
-    let small = measured(&mut ana, &mut server, &table, 2).await?;
-    if events > OFFLINE as u64 {
-        grow(&ana, events, &table).await?;
-        let large = measured(&mut ana, &mut server, &table, 3).await?;
-        for (what, ratio) in small.ratios(&large) {
-            table.row(
-                &format!("{what}, larger over smaller"),
-                &format!("{ratio:.2}"),
-                "no more than 1.2 times",
-            );
-        }
-    }
+    let (pushed, part) = offline(&ana, &mut server, 2).await?;
+    let pushed = pushed.as_secs_f64();
+    table.row(
+        &format!("{OFFLINE} offline assessments pushed"),
+        &format!("{pushed:.2} s, {:.0} events/s; the whole run {part}", OFFLINE as f64 / pushed),
+        "2 s, 5,000 events/s",
+    );
+    ana.synced().await?;
+    by_turns(&ana, &mut server, &table, events).await?;
     drop(ana);
     slow_link(&table, &server).await?;
     crowd::at_once(&table, &server, CROWD).await?;
@@ -149,61 +146,6 @@ async fn first_pull(table: &Table, server: &Server, clients: u32) -> Result<Devi
     Ok(device)
 }
 
-/// What is measured of a device that holds events of its own.
-struct Measured {
-    pushed: Duration,
-    /// The push, with the pull that ends its run.
-    part: part::Spent,
-    pulled: Duration,
-    /// Until everybody was there with their last assessment, and until all was.
-    again: Duration,
-    whole: Duration,
-    /// What the second device then had: assessments that were made since are records, too.
-    records: u64,
-    idle: Vec<Duration>,
-    save: Vec<Duration>,
-    search: Vec<Duration>,
-}
-
-/// Measures, and prints.
-async fn measured(
-    device: &mut Device,
-    server: &mut Server,
-    table: &Table,
-    seed: u64,
-) -> Result<Measured, Failure> {
-    let (pushed, part) = offline(device, server, seed).await?;
-    device.synced().await?;
-
-    // The same officer's second device: what it adds, the first one pulls.
-    let begun = Instant::now();
-    let second = Device::enrolled(&server.url(), "ana").await?;
-    second.portfolio().await?;
-    let again = begun.elapsed();
-    second.synced().await?;
-    let whole = begun.elapsed();
-    let records = second.app.records().await?;
-    let mut applicants = Applicants::new(100 + seed)?;
-    let clients = second.clients(ELSEWHERE).await?;
-    let bodies = clients.iter().map(|client| applicants.assessed(*client)).collect::<Result<_, _>>()?;
-    second.app.capture_many(bodies).await?;
-    second.synced().await?;
-    drop(second);
-    let begun = Instant::now();
-    device.synced().await?;
-    let pulled = begun.elapsed();
-
-    let idle = device.times(300, async |_| device.synced().await).await?;
-    let client = device.first_client().await?;
-    let draft = device.draft(client).await?;
-    let save = device.times(2000, async |n| device.save(draft, n).await).await?;
-    device.discard(draft).await?;
-    let search = device.times(SEARCHES, async |n| device.search(n).await).await?;
-    let measured = Measured { pushed, part, pulled, again, whole, records, idle, save, search };
-    measured.print(table, &device.size().await?);
-    Ok(measured)
-}
-
 /// The value below which so many of a hundred lie, of sorted times, in milliseconds.
 fn percentile(times: &[Duration], percent: usize) -> f64 {
     times
@@ -211,61 +153,9 @@ fn percentile(times: &[Duration], percent: usize) -> f64 {
         .map_or(0.0, |t| t.as_secs_f64() * 1e3)
 }
 
-impl Measured {
-    fn print(&self, table: &Table, size: &str) {
-        let offline = OFFLINE as f64 / self.pushed.as_secs_f64();
-        table.row(
-            &format!("{OFFLINE} offline assessments pushed, in the end {size}"),
-            &format!(
-                "{:.2} s, {offline:.0} events/s; the whole run {}",
-                self.pushed.as_secs_f64(),
-                self.part
-            ),
-            "2 s, 5,000 events/s",
-        );
-        let seconds = |what: &str, took: Duration| {
-            table.row(&format!("{what}, {size}"), &format!("{:.2} s", took.as_secs_f64()), "");
-        };
-        seconds(&format!("pull of {ELSEWHERE} assessments made on another device"), self.pulled);
-        seconds(
-            "enrolment of a second device, until everybody is there with their last assessment",
-            self.again,
-        );
-        seconds(&format!("the same, until all {} records are", self.records), self.whole);
-        let row = |what: &str, times: &[Duration], goal: &str| {
-            let measured =
-                format!("p50 {:.2} ms, p99 {:.2} ms", percentile(times, 50), percentile(times, 99));
-            table.row(&format!("{what}, {size}"), &measured, goal);
-        };
-        row("idle sync", &self.idle, "30 ms");
-        row("saving a field, durable", &self.save, "5 ms at p99");
-        row("search", &self.search, "50 ms at p99");
-    }
-
-    fn ratios(&self, larger: &Measured) -> [(&'static str, f64); 10] {
-        let of = |a: &[Duration], b: &[Duration], percent| percentile(b, percent) / percentile(a, percent);
-        let once = |a: Duration, b: Duration| b.as_secs_f64() / a.as_secs_f64();
-        [
-            ("push", once(self.pushed, larger.pushed)),
-            ("pull", once(self.pulled, larger.pulled)),
-            ("first pull of a second device", once(self.again, larger.again)),
-            (
-                "all of it, a record",
-                once(self.whole, larger.whole) * self.records as f64 / larger.records as f64,
-            ),
-            ("idle sync at p50", of(&self.idle, &larger.idle, 50)),
-            ("idle sync at p99", of(&self.idle, &larger.idle, 99)),
-            ("saving a field at p50", of(&self.save, &larger.save, 50)),
-            ("saving a field at p99", of(&self.save, &larger.save, 99)),
-            ("search at p50", of(&self.search, &larger.search, 50)),
-            ("search at p99", of(&self.search, &larger.search, 99)),
-        ]
-    }
-}
-
 /// Captures without a network and pushes: until everything is acknowledged, and what the run took.
 async fn offline(
-    device: &mut Device,
+    device: &Device,
     server: &mut Server,
     seed: u64,
 ) -> Result<(Duration, part::Spent), Failure> {

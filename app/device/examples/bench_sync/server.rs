@@ -1,6 +1,7 @@
 //! The server's process.
 
 use crate::Failure;
+use crate::device::copy;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -60,6 +61,15 @@ impl Server {
         }
         child.wait().await?;
         Ok(())
+    }
+
+    /// Another one over a copy of its data, to be at the same address in turn. It must be stopped.
+    pub fn copied(&self, data: &Path) -> Result<Server, Failure> {
+        if data.exists() {
+            std::fs::remove_dir_all(data)?;
+        }
+        copy(&self.data, data)?;
+        Ok(Server { program: self.program.clone(), data: data.to_owned(), listen: self.listen, child: None })
     }
 
     /// Where it answers.
