@@ -2,7 +2,7 @@
 //! holds what it prints. A real server process, this process as the device, the loopback.
 //!
 //! Arguments: the server's program, a working folder, how many clients, how many events in the end; then,
-//! for one part alone, `pull`, `push` or `search`. A folder that was filled before is used again. With
+//! for one part alone, `pull`, `push`, `search` or `second`. A folder that was filled before is used again. With
 //! `BENCH_SYNC_PERF` naming a folder, `perf` puts the profiles of both processes there.
 
 mod chain;
@@ -114,6 +114,7 @@ async fn main() -> Result<(), Failure> {
             }
             return server.stop().await;
         }
+        Some("second") => return turns::second_device(&ana, &mut server, &data, &table, events).await,
         Some(other) => return Err(format!("there is no part {other}").into()),
     }
     let (pushed, part) = offline(&ana, &mut server, 2).await?;

@@ -69,7 +69,12 @@ impl Server {
             std::fs::remove_dir_all(data)?;
         }
         copy(&self.data, data)?;
-        Ok(Server { program: self.program.clone(), data: data.to_owned(), listen: self.listen, child: None })
+        Ok(self.over(data))
+    }
+
+    /// Another one over other data, to be at the same address in turn. It must be stopped.
+    pub fn over(&self, data: &Path) -> Server {
+        Server { program: self.program.clone(), data: data.to_owned(), listen: self.listen, child: None }
     }
 
     /// Where it answers.

@@ -2,9 +2,11 @@
 //! wanders within minutes, by more than what is looked for.
 
 use crate::device::Device;
+use crate::part::Part;
 use crate::people::Applicants;
 use crate::server::Server;
 use crate::{Failure, SEARCHES, Table, grow, offline, percentile};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Assessments made on an officer's other device.
@@ -104,6 +106,41 @@ pub async fn by_turns(
     table.row("records of that second device", &format!("{} and {}", records[0], records[1]), "");
     server.go_on().await?;
     device.awake().await
+}
+
+/// A second device of the same officer, alone: over the server's data as they were and as they are once the first one
+/// has grown, by turns. Both are kept beside `data`, and used again.
+pub async fn second_device(
+    device: &Device,
+    server: &mut Server,
+    data: &Path,
+    table: &Table,
+    events: u64,
+) -> Result<(), Failure> {
+    let [few, many] = ["few", "many"].map(|name| data.with_extension(name));
+    if !many.exists() {
+        server.stop().await?;
+        server.copied(&few)?;
+        server.go_on().await?;
+        grow(device, events, table).await?;
+        server.stop().await?;
+        server.copied(&many)?;
+    }
+    server.stop().await?;
+    for turn in 0..TURNS {
+        for name in ["few", "many"] {
+            let mut over = server.over(&data.with_extension(name));
+            over.go_on().await?;
+            let device = Device::enrolled(&over.url(), "ana").await?;
+            let part = Part::begin(&format!("second-{name}-{turn}"), &over)?;
+            device.portfolio().await?;
+            let spent = part.end()?;
+            device.asleep().await?;
+            over.stop().await?;
+            table.row(&format!("a second device, {name}"), &spent.to_string(), FLAT);
+        }
+    }
+    Ok(())
 }
 
 /// The least, the median and the most.
