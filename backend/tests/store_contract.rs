@@ -662,6 +662,18 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
         assert!(
             matches!(&pull(to).await[..], [Change::State { record: Record::Client(c) }] if c.id == client)
         );
+        // A device that forked has records, and begins anew: it hears of what left as well, in the end.
+        let all = async |owner| {
+            let (branch, owner) = (world.branch.id, Some(owner));
+            let query = PortfolioQuery { branch, owner, after: None, limit: 500, count: true };
+            let page = store.portfolio(query).await.unwrap();
+            assert_eq!((page.more, page.remaining), (false, Some(0)));
+            read(page.changes)
+        };
+        assert_eq!(all(from).await.last(), Some(&Change::Purge { key, erased: false }));
+        let theirs = all(to).await;
+        let here = |change: &Change| matches!(change, Change::State { record } if record.key() == key);
+        assert!(theirs.iter().any(here) && !theirs.contains(&Change::Purge { key, erased: false }));
     }
 }
 
@@ -670,8 +682,13 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
 async fn earlier_assessments(store: &Arc<dyn Store>, world: &World) {
     let device = enrol(store, &world.officer, 23).await;
     for (base, owner) in [(9_500, None), (9_600, Some(world.officer.id))] {
-        let before = snapshot(store, &world.branch, device, &[]).await.branch_seq;
         let [ana, luis] = [base + 50, base + 51].map(|n| ClientId(Uuid::from_u128(n)));
+        for client in [ana, luis] {
+            let now = snapshot(store, &world.branch, device, &[]).await;
+            let event = captured(&world.officer, &world.branch, device, now.head, client);
+            store.append(push_of(&world.officer, &world.branch, &now, &event)).await.unwrap();
+        }
+        let before = snapshot(store, &world.branch, device, &[]).await.branch_seq;
         let assess = async |client: ClientId, n: u128, wall: Millis| {
             let now = snapshot(store, &world.branch, device, &[]).await;
             let event = captured(&world.officer, &world.branch, device, now.head, client);
@@ -681,44 +698,59 @@ async fn earlier_assessments(store: &Arc<dyn Store>, world: &World) {
             push.records = vec![RecordRow { record, owner: world.officer.id, client }];
             assert_eq!(store.append(push).await.unwrap(), Appended::Done);
         };
-        let pull_until = async |assessments, until, cursor, limit| {
+        let pull = async |earlier, until, cursor, limit| {
             let all = changes_of(world.branch.id, cursor, limit);
-            let query = PullQuery { owner, count: true, until, assessments, ..all };
-            store.pull(query).await.unwrap()
+            store.pull(PullQuery { owner, count: true, until, earlier, ..all }).await.unwrap()
         };
-        let pull = async |assessments, cursor, limit| pull_until(assessments, None, cursor, limit).await;
+        let portfolio = async |after, limit| {
+            let query = PortfolioQuery { branch: world.branch.id, owner, after, limit, count: true };
+            store.portfolio(query).await.unwrap()
+        };
+        // Of what else is in the portfolio nothing is looked at here.
         let numbers = |page: PullPage| -> Vec<u128> {
             let number = |change| match change {
-                Change::State { record: Record::Assessment(one) } => one.assessment.id.0.as_u128() - base,
-                other => panic!("{other:?}"),
+                Change::State { record: Record::Assessment(one) } => {
+                    one.assessment.id.0.as_u128().checked_sub(base)
+                }
+                _ => None,
             };
-            read(page.changes).into_iter().map(number).collect()
+            read(page.changes).into_iter().filter_map(number).filter(|n| *n < 50).collect()
         };
         // Ana's number 3 is the last, though 4 arrives after it.
         for (client, n, wall) in [(ana, 1, 1_000), (luis, 2, 1_500), (ana, 3, 3_000), (ana, 4, 2_000)] {
             assess(client, n, wall).await;
         }
-        assert_eq!(numbers(pull(Assessments::All, before, 50).await), [1, 2, 3, 4]);
+        assert_eq!(numbers(pull(false, None, before, 50).await), [1, 2, 3, 4]);
+        assert_eq!(numbers(portfolio(None, 500).await), [2, 3]);
         // Page by page; between two of them Luis is assessed again.
-        let first = pull(Assessments::Last, before, 1).await;
-        assert_eq!((first.remaining, first.more), (Some(1), true));
-        let place = first.cursor;
-        assert_eq!(numbers(first), [2]);
+        let mut page = portfolio(None, 1).await;
+        let (since, all) = (page.cursor, 1 + page.remaining.unwrap());
+        assert!(page.more && page.next.is_some());
+        let mut seen = 0;
+        let next = loop {
+            seen += 1;
+            assert_eq!((page.changes.len(), page.remaining), (1, Some(all - seen)), "{:?}", page.next);
+            let next = page.next;
+            if numbers(page) == [2] {
+                break next;
+            }
+            page = portfolio(next, 1).await;
+        };
         assess(luis, 5, 4_000).await;
-        let rest = pull(Assessments::Last, place, 50).await;
-        let until = rest.cursor;
-        assert_eq!((rest.remaining, rest.more), (Some(0), false));
-        assert_eq!(numbers(rest), [3, 5]);
-        // What comes after the first part is told as ever; 2 and 5 come again, which harms nobody.
+        let last = portfolio(next, 500).await;
+        assert_eq!((last.remaining, last.more, last.next), (Some(0), false, None));
+        assert!(last.cursor > since);
+        assert_eq!(numbers(last), [3, 5]);
+        // What changed after the first page began is told as ever; 5 comes again, which harms nobody.
         assess(luis, 6, 5_000).await;
-        let page = pull_until(Assessments::Earlier, Some(until), before, 1).await;
-        assert_eq!((page.remaining, page.more), (Some(3), true));
-        let rest = pull_until(Assessments::Earlier, Some(until), page.cursor, 50).await;
-        assert_eq!((rest.cursor, rest.more), (until, false));
-        assert_eq!([numbers(page), numbers(rest)].concat(), [1, 2, 4, 5]);
-        assert_eq!(numbers(pull(Assessments::All, until, 50).await), [6]);
-        let up_to = pull_until(Assessments::All, Some(place), before, 50).await;
-        assert_eq!((up_to.cursor, numbers(up_to)), (place, vec![1, 2]));
+        let page = pull(true, Some(since), before, 1).await;
+        assert_eq!((page.remaining, page.more), (Some(2), true));
+        let rest = pull(true, Some(since), page.cursor, 50).await;
+        assert_eq!((rest.cursor, rest.more), (since, false));
+        assert_eq!([numbers(page), numbers(rest)].concat(), [1, 2, 4]);
+        assert_eq!(numbers(pull(false, None, since, 50).await), [5, 6]);
+        let up_to = pull(false, Some(since), before, 50).await;
+        assert_eq!((up_to.cursor, numbers(up_to)), (since, vec![1, 2, 3, 4]));
     }
 }
 
@@ -964,8 +996,7 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
 
 /// All changes of a branch, whoever's.
 fn changes_of(branch: BranchId, cursor: u64, limit: u32) -> PullQuery {
-    let (until, assessments) = (None, Assessments::All);
-    PullQuery { branch, owner: None, cursor, limit, count: false, until, assessments }
+    PullQuery { branch, owner: None, cursor, limit, count: false, until: None, earlier: false }
 }
 
 fn read(changes: Vec<PageChange>) -> Vec<Change> {

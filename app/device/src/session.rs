@@ -313,7 +313,7 @@ impl Session {
         let moved = identity.branch_id() != old.branch_id() || identity.user.role != old.user.role;
         self.store.write(|db| {
             keep(db, &identity, session)?;
-            if moved { meta::clear(db, &meta::CURSOR) } else { Ok(()) }
+            if moved { meta::pull_anew(db) } else { Ok(()) }
         })?;
         if changed {
             self.with_vault(|vault| vault.set_user(&identity.view()))?;

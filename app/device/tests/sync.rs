@@ -501,3 +501,37 @@ async fn a_device_that_never_sent_anything_asks_once_whether_anything_is_new() {
     assert_eq!(asked("/api/sync/pull").await, pulls);
     assert!(asked("/api/sync/status").await >= states + 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_set_back_to_a_backup_says_everything_again_also_in_many_pages() {
+    let mut server = Server::start().await;
+    server.publish(SCORECARD).await;
+    let ana = Device::enrolled(&server, "ana").await;
+    let marta = Device::enrolled(&server, "marta").await;
+    // More than fit into the first page of a run.
+    let mut clients = Vec::new();
+    for n in 0..520 {
+        clients.push(ana.new_client("María Peña", &n.to_string()).await);
+    }
+    ana.synced().await;
+    let backup = server.backup().await;
+    // Delivered one by one, these are more changes than when they are delivered together again.
+    for phone in ["301 555 0001", "301 555 0002", "301 555 0003"] {
+        let fields = [(ClientField::Phone, phone.to_owned())].into();
+        ana.app.edit_client(EditClientRequest { client: clients[0], fields }).await.unwrap();
+        ana.synced().await;
+    }
+    marta.synced().await;
+    server.restore(&backup).await;
+    // Her own work is all there: only the place up to which she has everything is not.
+    marta.synced_anew().await;
+    let view = ana.synced_anew().await;
+    assert_eq!((view.line.waiting, view.line.quarantined), (0, 0));
+    let again = Device::enrolled(&server, "ana").await;
+    marta.synced().await;
+    for device in [&ana, &marta, &again] {
+        assert_eq!(device.portfolio().await.total, 520);
+        let row = device.app.client(ClientRequest { client: clients[0] }).await.unwrap();
+        assert_eq!(row.row.phone, "301 555 0003");
+    }
+}

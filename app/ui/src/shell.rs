@@ -201,7 +201,10 @@ pub fn world(i18n: I18n, line: &SyncLine, now: i64) -> (Tone, Icon, String) {
             let args = [("done", (*done).into()), ("total", (*total).into())];
             (Tone::Neutral, Icon::RefreshCw, i18n.text("world-receiving", &args))
         }
-        SyncState::ReceivingEarlier { done, total } => {
+        SyncState::ReceivingEarlier { total: None, .. } => {
+            (Tone::Neutral, Icon::RefreshCw, i18n.text("world-receiving-earlier-begun", &[]))
+        }
+        SyncState::ReceivingEarlier { done, total: Some(total) } => {
             let args = [("done", (*done).into()), ("total", (*total).into())];
             (Tone::Neutral, Icon::RefreshCw, i18n.text("world-receiving-earlier", &args))
         }

@@ -4,6 +4,7 @@
 use super::body::{field_error, one_of};
 use super::problem::{ApiError, ApiResult};
 use crate::clock::parse_time;
+use crate::store::Place;
 use axum::extract::{FromRequestParts, Query as Pairs};
 use axum::http::request::Parts;
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ pub enum Form {
     Month,
     /// `next` of the page before.
     Cursor,
+    /// `next` of the page of a portfolio before.
+    Place,
     /// A SHA-256 in hexadecimal.
     Hash,
     /// The beginning of a SHA-256 in hexadecimal, or nothing; what is neither is that of no model.
@@ -92,6 +95,7 @@ impl Param {
             }
             Form::Month if month(text).is_none() => refuse(&["a month such as 2026-11"]),
             Form::Cursor if text.len() != 48 || !hex(text) => refuse(&["`next` of the page before"]),
+            Form::Place if text.parse::<Place>().is_err() => refuse(&["`next` of the page before"]),
             Form::Hash if text.parse::<Hash>().is_err() => refuse(&["a SHA-256 in hexadecimal"]),
             Form::Digest if text.chars().count() > 64 || text.chars().any(char::is_control) => {
                 refuse(&["the beginning of a model's SHA-256"])
@@ -121,6 +125,7 @@ impl Param {
             }
             Form::Month => text().pattern(Some("^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])$")),
             Form::Cursor => text().pattern(Some("^[0-9a-f]{48}$")),
+            Form::Place => text().pattern(Some("^0[0-3][0-9a-f]{64}$")),
             Form::Hash => text().pattern(Some("^[0-9a-fA-F]{64}$")),
             Form::Digest => text().pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]{0,64}$")),
         }
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_a_parameter_may_be_is_what_its_schema_says() {
-        let cases: [(Form, &[&str], &[&str]); 10] = [
+        let cases: [(Form, &[&str], &[&str]); 11] = [
             (Form::Uuid, &["01a20882-1729-73bb-80b2-b5eb6a5e30a6"], &["", "x", "01a20882-1729"]),
             (
                 Form::Number { min: 1, max: 500 },
@@ -224,6 +229,11 @@ mod tests {
                 Form::Cursor,
                 &["0000000000000000000000000000000000000000000000ff"],
                 &["", "ff", "00000000000000000000000000000000000000000000000g", "ññññññññññññññññññññññññ"],
+            ),
+            (
+                Form::Place,
+                &["01000000000000000000000000000000ff000000000000000000000000000000ff"],
+                &["", "ff", "04000000000000000000000000000000ff000000000000000000000000000000ff", LONG],
             ),
             (
                 Form::Hash,

@@ -7,7 +7,7 @@ use super::problem::{ApiError, ApiResult};
 use super::query::{Form, Param, Query};
 use super::route::Reach;
 use crate::clock::now_ms;
-use crate::store::{Assessments, PullPage, PullQuery, QuarantineQuery};
+use crate::store::{PortfolioQuery, PullPage, PullQuery, QuarantineQuery};
 use crate::sync::{PushError, Pusher};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -85,11 +85,12 @@ const UNTIL: Param =
 const ASSESSMENTS: Param = Param::new(
     "assessments",
     Form::OneOf(&["all", "last", "earlier"]),
-    "`last`: beside all else, only the last one of each client, for a device that has nothing yet; `earlier`: only those that \
-     are not the last, and nothing else. All if absent.",
+    "`last`: everybody with their last assessment, for a device that has nothing yet; pages go on at `after`, and neither `cursor` \
+     nor `until` is looked at. `earlier`: only assessments that are not the last, and nothing else. All changes if absent.",
 );
+const AFTER: Param = Param::new("after", Form::Place, "With `assessments=last`: `next` of the page before.");
 /// Which changes are wanted.
-pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT, UNTIL, ASSESSMENTS];
+pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT, UNTIL, ASSESSMENTS, AFTER];
 /// How many are wanted.
 pub const AT_MOST: &[Param] = &[LIMIT];
 
@@ -159,17 +160,18 @@ pub async fn pull(
     headers: HeaderMap,
     query: Query,
 ) -> ApiResult<Response> {
-    let cursor = query.parsed(&CURSOR)?.unwrap_or(0);
     let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_PULL);
     let count = query.parsed(&COUNT)?.unwrap_or(false);
+    let branch = caller.branch()?;
     let owner = (caller.reach == Reach::Own).then_some(caller.user);
-    let until = query.parsed(&UNTIL)?;
-    let assessments = match query.text(&ASSESSMENTS) {
-        Some("last") => Assessments::Last,
-        Some("earlier") => Assessments::Earlier,
-        _ => Assessments::All,
+    let assessments = query.text(&ASSESSMENTS);
+    let page = if assessments == Some("last") {
+        let after = query.parsed(&AFTER)?;
+        app.store.portfolio(PortfolioQuery { branch, owner, after, limit, count }).await?
+    } else {
+        let cursor = query.parsed(&CURSOR)?.unwrap_or(0);
+        let (until, earlier) = (query.parsed(&UNTIL)?, assessments == Some("earlier"));
+        app.store.pull(PullQuery { branch, owner, cursor, limit, count, until, earlier }).await?
     };
-    let wanted = PullQuery { branch: caller.branch()?, owner, cursor, limit, count, until, assessments };
-    let page = app.store.pull(wanted).await?;
     packed(&headers, &Page { page, server_ms: now_ms() })
 }

@@ -10,6 +10,7 @@ mod erasure;
 mod files;
 pub mod insight;
 mod people;
+mod portfolio;
 pub mod postgres;
 mod rotation;
 pub mod sqlite;
@@ -20,6 +21,7 @@ pub use erasure::*;
 pub use files::*;
 pub use insight::*;
 pub use people::*;
+pub use portfolio::*;
 pub use sync::*;
 
 use crate::error::StoreError;

@@ -172,48 +172,21 @@ pub struct PullQuery {
     pub count: bool,
     /// Up to this place, if not to the end.
     pub until: Option<u64>,
-    /// Which assessments.
-    pub assessments: Assessments,
+    /// Only assessments that have a later one of their client, and nothing else.
+    pub earlier: bool,
 }
 
-/// Which assessments a page of changes holds. An assessment that has a later one of its client never is the last
-/// again, so that what is left out of the one is in the other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Assessments {
-    /// All.
-    #[default]
-    All,
-    /// Beside all else, only those that are the last of their client.
-    Last,
-    /// Only those that are not, and nothing else.
-    Earlier,
-}
-
-impl Assessments {
-    /// SQL that goes on a condition of rows `r` of records, to leave those that a page holds. What is no assessment has
-    /// no time, and nothing later.
-    pub(crate) fn among_records(self) -> &'static str {
-        match self {
-            Assessments::All => "",
-            Assessments::Last => {
-                " AND NOT EXISTS (SELECT 1 FROM records o WHERE o.client = r.client AND o.hlc > r.hlc)"
-            }
-            Assessments::Earlier => {
-                " AND EXISTS (SELECT 1 FROM records o WHERE o.client = r.client AND o.hlc > r.hlc)"
-            }
-        }
-    }
-
-    /// The same of purges: they come with the first of two parts.
-    pub(crate) fn among_purges(self) -> &'static str {
-        match self {
-            Assessments::All | Assessments::Last => "",
-            Assessments::Earlier => " AND false",
-        }
-    }
-}
+/// SQL: a row `r` of records is an assessment with a later one of its client. What is no assessment has no time, and
+/// nothing later; and what is not the last never is again.
+pub(crate) const HAS_LATER: &str =
+    "EXISTS (SELECT 1 FROM records o WHERE o.client = r.client AND o.hlc > r.hlc)";
 
 impl PullQuery {
+    /// SQL that goes on a condition of rows `r` of records, to leave those that a page holds; and on one of purges.
+    pub(crate) fn among(&self) -> (String, &'static str) {
+        if self.earlier { (format!(" AND {HAS_LATER}"), " AND false") } else { (String::new(), "") }
+    }
+
     /// The last place to look at.
     pub(crate) fn until(&self) -> i64 {
         codec::to_i64(self.until.unwrap_or(u64::MAX))
@@ -247,13 +220,16 @@ pub struct QuarantineQuery {
     pub limit: u32,
 }
 
-/// One page of changes.
+/// One page of changes, or of a portfolio.
 #[derive(Debug, Clone, Serialize)]
 pub struct PullPage {
-    /// In the order of the branch's sequence.
+    /// In the order of the branch's sequence, or of [`Place`].
     pub changes: Vec<PageChange>,
-    /// Where to go on.
+    /// Where to go on; of a portfolio, the end of the branch's sequence.
     pub cursor: u64,
+    /// Where a portfolio goes on, while there is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Place>,
     /// Whether there is more.
     pub more: bool,
     /// How many changes that is, if it was asked.
@@ -326,6 +302,9 @@ pub trait SyncStore: Send + Sync {
     /// Changes past a cursor. A cursor beyond the sequence (of a server restored from a backup)
     /// starts over.
     async fn pull(&self, query: PullQuery) -> Result<PullPage>;
+    /// Everybody with their last assessment, and what left. What changes meanwhile has a place in the branch's
+    /// sequence past the `cursor` of the first page.
+    async fn portfolio(&self, query: PortfolioQuery) -> Result<PullPage>;
     /// Events that are quarantined now, latest first.
     async fn quarantined(&self, query: QuarantineQuery) -> Result<Vec<Quarantined>>;
 }

@@ -12,7 +12,7 @@
 //! | GET `/api/server` | | [`ServerInfo`], without a token |
 //! | GET `/api/sync/head` | | [`crate::event::ChainHead`] of the token's device |
 //! | POST `/api/sync/push` | [`Push`] | [`Pushed`] |
-//! | GET `/api/sync/pull?cursor=&limit=&count=` | | [`Pulled`] |
+//! | GET `/api/sync/pull?cursor=&limit=&count=&until=&assessments=&after=` | | [`Pulled`] |
 //! | GET `/api/sync/status?seq=&cursor=&model=` | | 204 if nothing is new, else [`SyncStatus`] |
 //! | GET `/api/sync/quarantined?limit=` | | `Vec<`[`Quarantined`]`>`, latest first |
 //! | POST `/api/sync/fork` | [`DeviceInfo`] of the new device | [`Session`] |
@@ -447,11 +447,14 @@ pub struct Receipt {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Pulled {
-    /// In the order in which they changed.
+    /// In the order in which they changed; of a portfolio, in the order of keys.
     pub changes: Vec<Change>,
-    /// Where to go on.
+    /// Where to go on; of a portfolio, where the branch's changes stand: what changes after its first page is past that.
     pub cursor: u64,
-    /// Whether there is more past it.
+    /// Where a portfolio goes on, while there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Whether there is more.
     pub more: bool,
     /// How many changes that is now; only when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -507,8 +507,8 @@ pub enum SyncState {
     ReceivingEarlier {
         /// So many have arrived.
         done: u64,
-        /// Of so many.
-        total: u64,
+        /// Of so many, once that is known.
+        total: Option<u64>,
     },
     /// Sending pictures and signatures, after the events that name them.
     SendingFiles {

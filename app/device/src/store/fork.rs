@@ -61,7 +61,7 @@ pub(crate) fn record_again(db: &Connection, old: &Identity, new: &Identity) -> R
         }
     }
     meta::clear(db, &meta::RECEIPT)?;
-    meta::clear(db, &meta::CURSOR)?;
+    meta::pull_anew(db)?;
     meta::clear(db, &meta::NEXT_DEVICE)?;
     Ok(again.len())
 }

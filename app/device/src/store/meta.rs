@@ -69,7 +69,7 @@ pub(crate) const REFRESH_TOKEN: Key<String> = Key::new("refresh_token");
 /// The last timestamp made or seen.
 pub(crate) const CLOCK: Key<vereda_domain::hlc::Hlc> = Key::new("clock");
 pub(crate) const CURSOR: Key<u64> = Key::new("cursor");
-/// Assessments that are not the last of their client, on a device to which they come last.
+/// What of a first pull is still to come.
 pub(crate) const EARLIER: Key<Earlier> = Key::new("earlier");
 pub(crate) const RECEIPT: Key<Receipt> = Key::new("receipt");
 /// Under which this device goes on, since its chain forked: made before the server is asked.
@@ -81,12 +81,16 @@ pub(crate) const DONE_AT: Key<Millis> = Key::new("done_at");
 pub(crate) const LAST_ERROR: Key<SyncError> = Key::new("last_error");
 
 /// How far a first pull is, which brings everybody with their last assessment before the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Earlier {
     /// Up to here the others came.
     pub cursor: u64,
-    /// Up to here they are to come: where the first part ended; none while it goes on.
+    /// Up to here they are to come: where the branch's changes stood when the first part began. None where an app before
+    /// 2026-12 noted that the first part goes on; it begins anew.
     pub until: Option<u64>,
+    /// While the first part goes on: where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 pub(crate) fn get<T: DeserializeOwned>(db: &Connection, key: &Key<T>) -> Result<Option<T>> {
@@ -103,6 +107,12 @@ pub(crate) fn set<T: Serialize>(db: &Connection, key: &Key<T>, value: &T) -> Res
     )?
     .execute((key.0, serde_json::to_string(value)?))?;
     Ok(())
+}
+
+/// Everything is pulled from the beginning.
+pub(crate) fn pull_anew(db: &Connection) -> Result<()> {
+    clear(db, &CURSOR)?;
+    clear(db, &EARLIER)
 }
 
 pub(crate) fn clear<T>(db: &Connection, key: &Key<T>) -> Result<()> {

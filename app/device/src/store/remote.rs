@@ -20,6 +20,8 @@ use vereda_domain::{ClientId, Millis};
 pub(crate) struct Page {
     pub changes: Vec<Told>,
     pub cursor: u64,
+    #[serde(default)]
+    pub next: Option<String>,
     pub more: bool,
     #[serde(default)]
     pub remaining: Option<u64>,
@@ -77,15 +79,54 @@ pub(crate) fn unread(db: &Connection) -> Result<u64> {
     Ok(db.query_row("SELECT count(*) FROM unread", [], |row| row.get::<_, i64>(0))? as u64)
 }
 
-/// Which changes a page is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a page is of, and past what place.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// All that changed.
-    All,
-    /// The beginning of a first pull: everybody, with their last assessment alone.
-    Last,
-    /// Its end: the other assessments, up to this place.
-    Earlier { until: u64 },
+    /// What changed.
+    Changes { cursor: u64 },
+    /// The beginning of a first pull: everybody, with their last assessment alone. What changes meanwhile is past
+    /// `since`, which the first page says.
+    Portfolio { since: Option<u64>, after: Option<String> },
+    /// Its end: the other assessments.
+    Earlier { cursor: u64, until: u64 },
+}
+
+impl Part {
+    /// What is to be pulled first, by what this device has.
+    pub(crate) fn due(db: &Connection) -> Result<Part> {
+        let begin = Part::Portfolio { since: None, after: None };
+        Ok(match meta::get(db, &meta::EARLIER)? {
+            Some(Earlier { until: None, .. }) => begin,
+            Some(Earlier { until: since, after: Some(after), .. }) => {
+                Part::Portfolio { since, after: Some(after) }
+            }
+            _ => match meta::get(db, &meta::CURSOR)? {
+                None | Some(0) => begin,
+                Some(cursor) => Part::Changes { cursor },
+            },
+        })
+    }
+
+    /// The assessments that a first pull left for later, if there are any.
+    pub(crate) fn later(db: &Connection) -> Result<Option<Part>> {
+        Ok(meta::get(db, &meta::EARLIER)?.and_then(|earlier| match earlier {
+            Earlier { cursor, until: Some(until), after: None } => Some(Part::Earlier { cursor, until }),
+            _ => None,
+        }))
+    }
+
+    /// What follows a page of this, while there is more of it; none if the page does not go on. A server that was restored
+    /// from a backup goes on before the place that it was asked for.
+    pub(crate) fn following(&self, page: &Page) -> Option<Part> {
+        let next = match self {
+            Part::Changes { .. } => Part::Changes { cursor: page.cursor },
+            Part::Portfolio { since, .. } => {
+                Part::Portfolio { since: since.or(Some(page.cursor)), after: Some(page.next.clone()?) }
+            }
+            Part::Earlier { until, .. } => Part::Earlier { cursor: page.cursor, until: *until },
+        };
+        (next != *self).then_some(next)
+    }
 }
 
 /// Applies one page and moves the cursor. What was captured here and not sent yet is part of the
@@ -93,7 +134,7 @@ pub(crate) enum Part {
 pub(crate) fn apply(
     db: &Connection,
     identity: &Identity,
-    part: Part,
+    part: &Part,
     page: &Page,
     now: Millis,
 ) -> Result<()> {
@@ -123,16 +164,20 @@ pub(crate) fn apply(
 }
 
 /// Notes where the next page begins, and what is still to come.
-fn go_on(db: &Connection, part: Part, page: &Page) -> Result<()> {
-    match part {
-        Part::All => meta::set(db, &meta::CURSOR, &page.cursor),
-        Part::Last => {
-            let until = (!page.more).then_some(page.cursor);
-            meta::set(db, &meta::EARLIER, &Earlier { cursor: 0, until })?;
-            meta::set(db, &meta::CURSOR, &page.cursor)
+fn go_on(db: &Connection, part: &Part, page: &Page) -> Result<()> {
+    match *part {
+        Part::Changes { .. } => meta::set(db, &meta::CURSOR, &page.cursor),
+        Part::Portfolio { since, .. } => {
+            let since = since.unwrap_or(page.cursor);
+            let after = page.next.clone().filter(|_| page.more);
+            if after.is_none() {
+                meta::set(db, &meta::CURSOR, &since)?;
+            }
+            meta::set(db, &meta::EARLIER, &Earlier { cursor: 0, until: Some(since), after })
         }
-        Part::Earlier { until } if page.more => {
-            meta::set(db, &meta::EARLIER, &Earlier { cursor: page.cursor, until: Some(until) })
+        Part::Earlier { until, .. } if page.more => {
+            let earlier = Earlier { cursor: page.cursor, until: Some(until), after: None };
+            meta::set(db, &meta::EARLIER, &earlier)
         }
         Part::Earlier { .. } => meta::clear(db, &meta::EARLIER),
     }

@@ -129,11 +129,9 @@ impl From<&Session> for AccessToken {
 const ATTEMPTS: u32 = 3;
 
 /// Which page of changes to bring.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Wanted {
     pub part: Part,
-    /// Past this place.
-    pub cursor: u64,
     /// So many changes at most.
     pub limit: u32,
     /// With how many follow it.
@@ -239,15 +237,16 @@ impl Server {
         read(self.checked_within(request, As::Holder(token), UPLOAD).await?).await
     }
 
-    pub(crate) async fn pull(&self, token: &AccessToken, wanted: Wanted) -> Result<Page> {
-        let Wanted { part, cursor, limit, count } = wanted;
-        let count = if count { "&count=true" } else { "" };
+    pub(crate) async fn pull(&self, token: &AccessToken, wanted: &Wanted) -> Result<Page> {
+        let Wanted { part, limit, count } = wanted;
+        let count = if *count { "&count=true" } else { "" };
         let part = match part {
-            Part::All => String::new(),
-            Part::Last => "&assessments=last".to_owned(),
-            Part::Earlier { until } => format!("&assessments=earlier&until={until}"),
+            Part::Changes { cursor } => format!("cursor={cursor}"),
+            Part::Portfolio { after: None, .. } => "assessments=last".to_owned(),
+            Part::Portfolio { after: Some(after), .. } => format!("assessments=last&after={after}"),
+            Part::Earlier { cursor, until } => format!("assessments=earlier&cursor={cursor}&until={until}"),
         };
-        let url = self.url(&format!("/api/sync/pull?cursor={cursor}&limit={limit}{count}{part}"));
+        let url = self.url(&format!("/api/sync/pull?{part}&limit={limit}{count}"));
         let response = self.checked(self.client.get(url), As::Holder(token)).await?;
         let bytes = body(response, MAX_ANSWER).await?;
         // A large page takes a while, for which other things here need not wait.

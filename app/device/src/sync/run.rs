@@ -5,7 +5,6 @@ use super::{files, model};
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
 use crate::store::chain::BATCH_BYTES;
-use crate::store::meta::Earlier;
 use crate::store::remote::{Page, Part};
 use crate::store::{Gather, chain, files as kept, meta, models, project, remote};
 use std::future::Future;
@@ -213,7 +212,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             let rewound = chain::rewind(db, &head)?;
             if rewound > 0 {
                 // The server was set back to an earlier state: so is what it changed since.
-                meta::clear(db, &meta::CURSOR)?;
+                meta::pull_anew(db)?;
                 kept::ask_again(db)?;
             }
             Ok(rewound)
@@ -354,17 +353,23 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             })
         })
         .await?;
-    let (cursor, earlier) = session
-        .read(|db| Ok((meta::get(db, &meta::CURSOR)?.unwrap_or(0), meta::get(db, &meta::EARLIER)?)))
-        .await?;
-    // Who has nothing gets everybody with their last assessment first, however long their history is.
-    let first = cursor == 0 || earlier.is_some_and(|earlier| earlier.until.is_none());
-    let wanted =
-        Wanted { part: if first { Part::Last } else { Part::All }, cursor, limit: PAGE, count: true };
-    let page = fetch(session, server, wanted).await?;
-    stats.to_receive = page.changes.len() as u64 + page.remaining.unwrap_or(0);
+    let part = session.read(Part::due).await?;
+    let first = matches!(part, Part::Portfolio { .. });
+    whole(session, server, part, stats).await?;
+    // What changed while everybody came is past where that began.
+    match session.read(|db| meta::get(db, &meta::CURSOR)).await? {
+        Some(cursor) if first => whole(session, server, Part::Changes { cursor }, stats).await,
+        _ => Ok(()),
+    }
+}
+
+/// All of a part.
+async fn whole(session: &Arc<Session>, server: &Server, part: Part, stats: &mut Stats) -> Result<()> {
+    let wanted = Wanted { part, limit: PAGE, count: true };
+    let page = fetch(session, server, &wanted).await?;
+    stats.to_receive = stats.received + page.changes.len() as u64 + page.remaining.unwrap_or(0);
     if !page.more {
-        let received = apply(session, wanted, page).await?;
+        let received = apply(session, wanted.part, page).await?;
         count(session, stats, received);
         return Ok(());
     }
@@ -393,18 +398,21 @@ fn count(session: &Arc<Session>, stats: &mut Stats, received: u64) {
 }
 
 /// Writes one page, and moves the cursor, in one transaction. Gives how many changes it had.
-async fn apply(session: &Arc<Session>, wanted: Wanted, page: Page) -> Result<u64> {
-    let Wanted { part, cursor, .. } = wanted;
+async fn apply(session: &Arc<Session>, part: Part, page: Page) -> Result<u64> {
     let received = page.changes.len() as u64;
     // Where a first pull stands is noted with its pages, as soon as there is anything at all.
-    let stays = page.cursor == cursor && received == 0;
-    if stays && (part == Part::All || part == Part::Last && cursor == 0) {
+    let stays = match part {
+        Part::Changes { cursor } => page.cursor == cursor,
+        Part::Portfolio { .. } => page.cursor == 0,
+        Part::Earlier { .. } => false,
+    };
+    if stays && received == 0 {
         return Ok(0);
     }
     session
         .blocking(move |session| {
             let (identity, now) = (session.identity(), session.now());
-            session.store.write(|db| remote::apply(db, &identity, part, &page, now))
+            session.store.write(|db| remote::apply(db, &identity, &part, &page, now))
         })
         .await?;
     Ok(received)
@@ -415,21 +423,26 @@ async fn apply(session: &Arc<Session>, wanted: Wanted, page: Page) -> Result<u64
 async fn pages(
     session: &Arc<Session>,
     server: &Server,
-    mut wanted: Wanted,
+    wanted: Wanted,
     mut page: Page,
     stats: &mut Stats,
 ) -> Result<()> {
+    let Wanted { mut part, mut limit, .. } = wanted;
     loop {
         let begun = Instant::now();
-        let (next, more) = (Wanted { cursor: page.cursor, count: false, ..wanted }, page.more);
-        let ahead = async { if more { fetch(session, server, next).await.map(Some) } else { Ok(None) } };
-        let (received, fetched) = tokio::join!(apply(session, wanted, page), ahead);
+        let next = part.following(&page).filter(|_| page.more);
+        let next = next.map(|part| Wanted { part, limit, count: false });
+        let ahead = async {
+            match &next {
+                Some(next) => fetch(session, server, next).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (received, fetched) = tokio::join!(apply(session, part, page), ahead);
         count(session, stats, received?);
-        match fetched? {
-            None => return Ok(()),
-            Some(fetched) => page = fetched,
-        }
-        wanted = Wanted { limit: next_limit(next.limit, begun.elapsed()), ..next };
+        let (Some(fetched), Some(next)) = (fetched?, next) else { return Ok(()) };
+        (part, page) = (next.part, fetched);
+        limit = next_limit(limit, begun.elapsed());
     }
 }
 
@@ -444,25 +457,29 @@ fn next_limit(limit: u32, took: Duration) -> u32 {
 async fn earlier(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
     let (mut limit, mut done, mut total) = (PAGE, 0, None);
     loop {
-        let next = session.read(|db| Ok((meta::get(db, &meta::EARLIER)?, chain::counts(db)?.0))).await?;
-        let (Some(Earlier { cursor, until: Some(until) }), 0) = next else { return Ok(done > 0) };
+        let next = session.read(|db| Ok((Part::later(db)?, chain::counts(db)?.0))).await?;
+        let (Some(part), 0) = next else { return Ok(done > 0) };
+        if total.is_none() {
+            // Everybody is here, which is worth saying before the server has counted the others.
+            session.board.set_state(SyncState::ReceivingEarlier { done, total });
+        }
         let begun = Instant::now();
-        let wanted = Wanted { part: Part::Earlier { until }, cursor, limit, count: total.is_none() };
-        let page = fetch(session, server, wanted).await?;
+        let wanted = Wanted { part, limit, count: total.is_none() };
+        let page = fetch(session, server, &wanted).await?;
         let all = *total.get_or_insert(page.changes.len() as u64 + page.remaining.unwrap_or(0));
-        let received = apply(session, wanted, page).await?;
+        let received = apply(session, wanted.part, page).await?;
         (done, stats.received) = (done + received, stats.received + received);
-        session.board.set_state(SyncState::ReceivingEarlier { done: done.min(all), total: all });
+        session.board.set_state(SyncState::ReceivingEarlier { done: done.min(all), total });
         limit = next_limit(limit, begun.elapsed());
     }
 }
 
 /// One page.
-async fn fetch(session: &Arc<Session>, server: &Server, wanted: Wanted) -> Result<Page> {
+async fn fetch(session: &Arc<Session>, server: &Server, wanted: &Wanted) -> Result<Page> {
     let ask = |token: AccessToken| async move { server.pull(&token, wanted).await };
     let page = with_token(session, server, ask).await?;
     crate::fail::point("pull.received");
-    if page.more && page.cursor <= wanted.cursor {
+    if page.more && wanted.part.following(&page).is_none() {
         return Err(DeviceError::Server("its pages do not go on".into()));
     }
     Ok(page)

@@ -1,7 +1,7 @@
 //! Capturing, interviewing, scoring, deciding, without a network.
 
 use super::*;
-use crate::store::remote::{self, Part};
+use crate::store::remote;
 use vereda_domain::Decision;
 use vereda_domain::client::ClientProblem;
 use vereda_domain::event::{OverrideCode, OverrideReason, margin_bits};
@@ -233,11 +233,12 @@ async fn a_manager_may_decide_where_an_officer_may_not_any_more() {
         }],
         cursor: 1,
         more: false,
+        next: None,
         remaining: None,
         server_ms: START,
     });
     let identity = session.identity();
-    session.store.write(|db| remote::apply(db, &identity, Part::All, &page, START)).unwrap();
+    session.store.write(|db| remote::apply(db, &identity, &CHANGES, &page, START)).unwrap();
 
     let shown = app.assessment(AssessmentRequest { assessment: id }).await.unwrap();
     assert!(!shown.may_decide);

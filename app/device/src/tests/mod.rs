@@ -14,6 +14,7 @@ use crate::keystore::KeyStore;
 use crate::session::Session;
 use crate::store::meta::Identity;
 use crate::store::models;
+use crate::store::remote::Part;
 use crate::sync::proof::DeviceKey;
 use crate::vault::{StoreKey, Vault};
 use crate::{DeviceError, WallClock};
@@ -29,6 +30,8 @@ use vereda_scoring::{Inputs, Model};
 
 pub const PIN: &str = "274913";
 pub const START: Millis = 1_790_000_000_000;
+/// A page as they come every day.
+pub const CHANGES: Part = Part::Changes { cursor: 0 };
 
 /// A device whose server is not there.
 pub struct Device {

@@ -1,7 +1,6 @@
 //! Pages from a server that may know more than this version.
 
 use super::*;
-use crate::store::meta::Earlier;
 use crate::store::remote::{self, Page, Part};
 use crate::store::{chain, fork, meta, project};
 use vereda_domain::ClientId;
@@ -31,7 +30,7 @@ async fn a_record_of_an_unknown_shape_stops_no_pull_and_is_kept_for_the_next_ver
     let future = r#"{"change":"merge","of":[1,2]}"#;
     let identity = session.identity();
     let apply =
-        |page: &Page| session.store.write(|db| remote::apply(db, &identity, Part::All, page, START)).unwrap();
+        |page: &Page| session.store.write(|db| remote::apply(db, &identity, &CHANGES, page, START)).unwrap();
     apply(&page(&[unknown, &known, future], 9));
     apply(&page(&[unknown], 10));
     let (cursor, unread) =
@@ -55,22 +54,51 @@ async fn a_record_of_an_unknown_shape_stops_no_pull_and_is_kept_for_the_next_ver
 async fn a_first_pull_knows_after_each_page_what_is_still_to_come() {
     let (_device, session) = Device::ready().await;
     let identity = session.identity();
-    let after = |part: Part, cursor: u64, more: bool| {
-        let page = Page { more, ..page(&[], cursor) };
+    let after = |part: &Part, cursor: u64, next: Option<&str>| {
+        let more = next.is_some();
+        let page = Page { more, next: next.map(str::to_owned), ..page(&[], cursor) };
         session.store.write(|db| remote::apply(db, &identity, part, &page, START)).unwrap();
-        session.store.read(|db| Ok((meta::get(db, &meta::CURSOR)?, meta::get(db, &meta::EARLIER)?))).unwrap()
+        session.store.read(|db| Ok((Part::due(db)?, Part::later(db)?))).unwrap()
     };
-    let waits = |cursor, until| Some(Earlier { cursor, until });
-    assert_eq!(after(Part::Last, 5, true), (Some(5), waits(0, None)));
-    assert_eq!(after(Part::Last, 9, false), (Some(9), waits(0, Some(9))));
+    let portfolio = |since, after: &str| Part::Portfolio { since: Some(since), after: Some(after.into()) };
+    let from_the_beginning = Part::Portfolio { since: None, after: None };
+    let changes = |cursor| Part::Changes { cursor };
+    let earlier = |cursor, until| Part::Earlier { cursor, until };
+    // What changes while everybody comes is past where that began, whatever later pages say.
+    assert_eq!(after(&from_the_beginning, 5, Some("a")), (portfolio(5, "a"), None));
+    assert_eq!(after(&portfolio(5, "a"), 7, Some("b")), (portfolio(5, "b"), None));
+    assert_eq!(after(&portfolio(5, "b"), 9, None), (changes(5), Some(earlier(0, 5))));
     // Changes of every day come in between, and the rest goes on where it was.
-    let earlier = Part::Earlier { until: 9 };
-    assert_eq!(after(earlier, 3, true), (Some(9), waits(3, Some(9))));
-    assert_eq!(after(Part::All, 12, false), (Some(12), waits(3, Some(9))));
-    assert_eq!(after(earlier, 9, false), (Some(12), None));
-    // A server that was set back begins anew.
-    assert_eq!(after(earlier, 3, true), (Some(12), waits(3, Some(9))));
-    assert_eq!(after(Part::Last, 2, true), (Some(2), waits(0, None)));
+    assert_eq!(after(&earlier(0, 5), 3, Some("")), (changes(5), Some(earlier(3, 5))));
+    assert_eq!(after(&changes(5), 12, None), (changes(12), Some(earlier(3, 5))));
+    assert_eq!(after(&earlier(3, 5), 5, None), (changes(12), None));
+    // Whoever forks or changes branch begins anew, also while something was still to come.
+    after(&portfolio(5, "a"), 7, Some("b"));
+    session.store.write(|db| meta::pull_anew(db)).unwrap();
+    let anew = session.store.read(|db| Ok((Part::due(db)?, Part::later(db)?))).unwrap();
+    assert_eq!(anew, (from_the_beginning.clone(), None));
+    // So does who was in the middle of a first part in an earlier version of the app.
+    let noted = r#"{"cursor":0,"until":null}"#;
+    let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('earlier', ?1), ('cursor', '9')";
+    session.store.write(|db| Ok(db.execute(sql, [noted])?)).unwrap();
+    assert_eq!(
+        session.store.read(|db| Ok((Part::due(db)?, Part::later(db)?))).unwrap(),
+        (from_the_beginning, None)
+    );
+}
+
+#[test]
+fn pages_that_do_not_go_on_are_told_from_those_that_do() {
+    let goes_on = |part: &Part, cursor, next: Option<&str>| {
+        part.following(&Page { more: true, next: next.map(str::to_owned), ..page(&[], cursor) }).is_some()
+    };
+    // A server that was restored from a backup has nothing at that place any more, and begins anew.
+    for part in [Part::Changes { cursor: 4 }, Part::Earlier { cursor: 4, until: 9 }] {
+        assert!(goes_on(&part, 5, None) && goes_on(&part, 2, None) && !goes_on(&part, 4, None), "{part:?}");
+    }
+    let portfolio = Part::Portfolio { since: Some(4), after: Some("a".into()) };
+    assert!(goes_on(&portfolio, 4, Some("b")));
+    assert!(!goes_on(&portfolio, 9, Some("a")) && !goes_on(&portfolio, 9, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +253,7 @@ async fn the_words_of_a_page_are_written_together_and_are_the_last_that_it_says(
     let texts: Vec<&str> = changes.iter().map(String::as_str).collect();
     let (page, identity) = (page(&texts, 9), session.identity());
     let before = session.store.read(pieces).unwrap();
-    session.store.write(|db| remote::apply(db, &identity, Part::All, &page, START)).unwrap();
+    session.store.write(|db| remote::apply(db, &identity, &CHANGES, &page, START)).unwrap();
     // One, and one of whoever came twice: the index takes rows in the order of their numbers.
     assert_eq!(session.store.read(pieces).unwrap(), before + 2);
     for (query, found) in [("zoraida", 1), ("juan", 200)] {

@@ -1,7 +1,7 @@
 //! An answer is saved soon, whatever a sync writes at the same time.
 
 use super::*;
-use crate::store::remote::{self, Part};
+use crate::store::remote;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 use vereda_domain::ClientId;
@@ -25,7 +25,14 @@ async fn an_answer_waits_for_one_page_of_a_large_pull_at_the_most() {
                     Change::State { record: Record::Client(other) }
                 })
                 .collect();
-            page_of(Pulled { changes, cursor: page + 1, more: true, remaining: None, server_ms: START })
+            page_of(Pulled {
+                changes,
+                cursor: page + 1,
+                more: true,
+                next: None,
+                remaining: None,
+                server_ms: START,
+            })
         })
         .collect();
     let draft = device.app.start_interview(ClientRequest { client: made.row.id }).await.unwrap().id;
@@ -40,7 +47,7 @@ async fn an_answer_waits_for_one_page_of_a_large_pull_at_the_most() {
             let mut slowest = Duration::ZERO;
             for page in &pages {
                 let begun = Instant::now();
-                session.store.write(|db| remote::apply(db, &identity, Part::All, page, START)).unwrap();
+                session.store.write(|db| remote::apply(db, &identity, &CHANGES, page, START)).unwrap();
                 slowest = slowest.max(begun.elapsed());
                 applied.fetch_add(1, Ordering::SeqCst);
             }

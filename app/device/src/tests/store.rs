@@ -1,7 +1,6 @@
 //! The store as files: keys, damage, schemas, projections.
 
 use super::*;
-use crate::store::remote::Part;
 use crate::store::{FILE, MIGRATIONS, OpenMode, Store, chain, drafts, meta, project, remote};
 use vereda_domain::api::{Change, EventOutcome, EventResult, Pulled, Receipt};
 use vereda_domain::event::{ChainHead, Event, Hash, Header, chain_hash};
@@ -207,12 +206,13 @@ async fn what_is_pulled_joins_what_waits_and_conflicts_are_shown_and_settled() {
         changes: vec![Change::State { record: Record::Client(theirs) }],
         cursor: 9,
         more: false,
+        next: None,
         remaining: None,
         server_ms: START,
     });
     let identity = session.identity();
     for _ in 0..2 {
-        session.store.write(|db| remote::apply(db, &identity, Part::All, &page, START)).unwrap();
+        session.store.write(|db| remote::apply(db, &identity, &CHANGES, &page, START)).unwrap();
     }
     let view = app.client(ClientRequest { client }).await.unwrap();
     assert!(view.row.conflict);
@@ -230,6 +230,7 @@ fn purge_of(client: vereda_domain::ClientId, erased: bool) -> remote::Page {
         changes: vec![Change::Purge { key: RecordKey::Client(client), erased }],
         cursor: 1,
         more: false,
+        next: None,
         remaining: None,
         server_ms: START,
     })
@@ -260,7 +261,7 @@ async fn of_a_client_who_was_erased_nothing_stays_but_the_chain() {
                 "INSERT INTO old_events (device, seq, hash, text, status) VALUES ('d', 1, 'x', ?1, 1)",
                 [&text],
             )?;
-            remote::apply(db, &identity, Part::All, &page, START)
+            remote::apply(db, &identity, &CHANGES, &page, START)
         })
         .unwrap();
     assert_eq!(held(), 4, "the event has to be sent first");
@@ -301,7 +302,7 @@ async fn what_is_purged_stays_until_nothing_captured_hangs_on_it() {
     app.start_interview(ClientRequest { client }).await.unwrap();
     let page = purge_of(client, false);
     let identity = session.identity();
-    session.store.write(|db| remote::apply(db, &identity, Part::All, &page, START)).unwrap();
+    session.store.write(|db| remote::apply(db, &identity, &CHANGES, &page, START)).unwrap();
     let here = || session.store.read(|db| Ok(project::client(db, client)?.is_some())).unwrap();
     assert!(here(), "an event and an interview hang on it");
     session

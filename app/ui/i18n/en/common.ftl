@@ -37,6 +37,7 @@ world-offline-waiting = { $n ->
 world-connecting = Connecting…
 world-sending = Sending { $done } of { $total }
 world-receiving = Receiving { $done } of { $total }
+world-receiving-earlier-begun = Earlier assessments are coming
 world-receiving-earlier = Earlier assessments: { $done } of { $total }
 world-files = { $n ->
     [one] Sending { $n } picture: { $percent }%

@@ -37,6 +37,7 @@ world-offline-waiting = { $n ->
 world-connecting = Conectando…
 world-sending = Enviando { $done } de { $total }
 world-receiving = Recibiendo { $done } de { $total }
+world-receiving-earlier-begun = Llegan evaluaciones anteriores
 world-receiving-earlier = Evaluaciones anteriores: { $done } de { $total }
 world-files = { $n ->
     [one] Enviando { $n } foto: { $percent } %

@@ -97,7 +97,7 @@ fn StatePanel(line: SyncLine, view: Option<SyncView>) -> Element {
             (t!("sync-receiving-means"), Some((Some(*done), Some(*total))))
         }
         SyncState::ReceivingEarlier { done, total } => {
-            (t!("sync-receiving-earlier-means"), Some((Some(*done), Some(*total))))
+            (t!("sync-receiving-earlier-means"), Some((total.map(|_| *done), *total)))
         }
         SyncState::SendingFiles { done, total } => {
             (t!("sync-files-means"), Some((Some(*done), Some(*total))))

@@ -45,6 +45,12 @@ impl SyncStore for PostgresStore {
         pull_in(&t, query).await
     }
 
+    async fn portfolio(&self, query: PortfolioQuery) -> Result<PullPage> {
+        let mut client = self.client().await?;
+        let t = reading(&mut client, "read a portfolio").await?;
+        portfolio_in(&t, query).await
+    }
+
     async fn quarantined(&self, query: QuarantineQuery) -> Result<Vec<Quarantined>> {
         let doing = "list quarantined events";
         let mut client = self.client().await?;
@@ -296,7 +302,7 @@ async fn reassign(
 async fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
     let (after, until) = (to_i64(after), query.until());
-    let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
+    let (records, purges) = query.among();
     let row = match query.owner {
         None => {
             let sql = format!(
@@ -323,7 +329,7 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let cursor = if query.cursor > end { 0 } else { query.cursor };
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
-    let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
+    let (records, purges) = query.among();
     let until = query.until();
     let rows = match query.owner {
         None => {
@@ -357,5 +363,70 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, false) => Some(0),
         (true, true) => Some(count_in(t, query, last).await?),
     };
-    Ok(PullPage { changes, cursor: if more { last } else { query.end(end).max(cursor) }, more, remaining })
+    let cursor = if more { last } else { query.end(end).max(cursor) };
+    Ok(PullPage { changes, cursor, next: None, more, remaining })
+}
+
+async fn portfolio_in(t: &Transaction<'_>, query: PortfolioQuery) -> Result<PullPage> {
+    let end = branch_seq(t, query.branch, "").await?;
+    let mut rows = Vec::new();
+    for stretch in query.stretches(query.after) {
+        let room = (query.limit as usize + 1).saturating_sub(rows.len());
+        if room == 0 {
+            break;
+        }
+        rows.append(&mut stretch_in(t, query, stretch, room).await?);
+    }
+    let mut page = query.page(end, rows)?;
+    if query.count {
+        let mut remaining = 0;
+        for stretch in page.next.map(|next| query.stretches(Some(next))).into_iter().flatten() {
+            remaining += count_stretch(t, query, stretch).await?;
+        }
+        page.remaining = Some(remaining);
+    }
+    Ok(page)
+}
+
+/// The condition of the rows of a stretch: 1 is the branch, 2 the officer, 3 the kind, 4 the id.
+fn condition(query: PortfolioQuery, stretch: Stretch) -> String {
+    let (past, among) = (stretch.past, stretch.section.among());
+    match query.owner {
+        _ if stretch.section.gone() => {
+            format!("purges WHERE \"user\" = $2 AND branch = $1 AND kind = $3 AND id {past} $4")
+        }
+        Some(_) => {
+            format!("records r WHERE branch = $1 AND kind = $3 AND owner = $2 AND id {past} $4{among}")
+        }
+        None => format!("records r WHERE branch = $1 AND kind = $3 AND (owner, id) {past} ($2, $4){among}"),
+    }
+}
+
+/// The first rows of a stretch.
+async fn stretch_in(
+    t: &Transaction<'_>,
+    query: PortfolioQuery,
+    stretch: Stretch,
+    room: usize,
+) -> Result<Vec<(Place, Option<String>)>> {
+    let section = stretch.section;
+    let columns =
+        if section.gone() { "\"user\", id, CASE WHEN erased THEN '' END" } else { "owner, id, body" };
+    let from = condition(query, stretch);
+    let sql = format!("SELECT {columns} FROM {from} ORDER BY 1, 2 LIMIT $5");
+    let (kind, room) = (section.kind(), i64::try_from(room).unwrap_or(i64::MAX));
+    let values: Parameters<'_> = &[&query.branch.0, &stretch.owner, &kind, &stretch.id, &room];
+    let rows = all(t, "read a portfolio", &sql, values).await?;
+    rows.iter()
+        .map(|row| Ok((Place { section, owner: get(row, 0)?, id: get(row, 1)? }, get(row, 2)?)))
+        .collect()
+}
+
+/// How many rows a stretch has.
+async fn count_stretch(t: &Transaction<'_>, query: PortfolioQuery, stretch: Stretch) -> Result<u64> {
+    let (stretch, whose) = stretch.as_counted();
+    let sql = format!("SELECT count(*) FROM {}{whose}", condition(query, stretch));
+    let values: Parameters<'_> = &[&query.branch.0, &stretch.owner, &stretch.section.kind(), &stretch.id];
+    let row = first(t, "count a portfolio", &sql, values).await?;
+    row.map_or(Ok(0), |row| Ok(to_u64(get(&row, 0)?)))
 }

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, oneshot};
 use writer::{Job, LogRule, Writer};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-pub(super) const MIGRATIONS: [&str; 10] = [
+pub(super) const MIGRATIONS: [&str; 11] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -39,6 +39,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     include_str!("schema_8.sql"),
     include_str!("schema_9.sql"),
     include_str!("schema_10.sql"),
+    include_str!("schema_11.sql"),
 ];
 
 /// Statements that a connection keeps prepared: more than there are.
@@ -446,7 +447,7 @@ mod tests {
             r#"[1,"{}",2,"officer","{}",1]"#.to_owned(),
             r#"["client",7,"{\"a\":1}"]"#.to_owned(),
             format!(r#"["{zeros}","{{}}",5,6,"{zeros}","T1"]"#),
-            "11".to_owned(),
+            "12".to_owned(),
         ];
         assert_eq!(moved.await.unwrap(), expected);
     }

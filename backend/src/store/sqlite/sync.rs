@@ -42,6 +42,10 @@ impl SyncStore for SqliteStore {
         self.read("read changes", move |t| pull_in(t, query)).await
     }
 
+    async fn portfolio(&self, query: PortfolioQuery) -> Result<PullPage> {
+        self.read("read a portfolio", move |t| portfolio_in(t, query)).await
+    }
+
     async fn quarantined(&self, query: QuarantineQuery) -> Result<Vec<Quarantined>> {
         let doing = "list quarantined events";
         let get = move |e| database(doing, e);
@@ -216,11 +220,18 @@ fn put_record(t: &Transaction<'_>, branch: BranchId, row: &RecordRow, seq: i64) 
     let (kind, id) = key_parts(row.record.key());
     let sql = "INSERT INTO records(kind, id, branch, seq, owner, client, body, hlc) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(kind, id) DO UPDATE \
-               SET seq = excluded.seq, owner = excluded.owner, body = excluded.body \
-               WHERE branch = excluded.branch";
+               SET seq = excluded.seq, body = excluded.body \
+               WHERE branch = excluded.branch AND owner = excluded.owner";
     let (body, hlc) = (to_json("record", &row.record)?, hlc_of(&row.record));
     let values = params![kind, id, branch.0, seq, row.owner.0, row.client.0, body, hlc];
-    let put = run(t, "store a record", sql, values)?;
+    let mut put = run(t, "store a record", sql, values)?;
+    if put == 0 {
+        // Setting the officer at each change would put the record into the index of keys again each time.
+        let sql =
+            "UPDATE records SET seq = ?4, owner = ?5, body = ?6 WHERE kind = ?1 AND id = ?2 AND branch = ?3";
+        let values = params![kind, id, branch.0, seq, row.owner.0, body];
+        put = run(t, "store a record", sql, values)?;
+    }
     let sql = "DELETE FROM purges WHERE user = ?1 AND kind = ?2 AND id = ?3";
     run(t, "store a record", sql, params![row.owner.0, kind, id])?;
     Ok(put == 1)
@@ -256,7 +267,7 @@ fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
     let doing = "count changes";
     let read = |row: &rusqlite::Row<'_>| Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?));
     let (branch, after, until) = (query.branch.0, to_i64(after), query.until());
-    let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
+    let (records, purges) = query.among();
     let counted = match query.owner {
         None => {
             let sql = format!(
@@ -293,7 +304,7 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
             ))
         };
         let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
-        let (records, purges) = (query.assessments.among_records(), query.assessments.among_purges());
+        let (records, purges) = query.among();
         match query.owner {
             None => {
                 let sql = format!(
@@ -327,7 +338,81 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, false) => Some(0),
         (true, true) => Some(count_in(t, query, last)?),
     };
-    Ok(PullPage { changes, cursor: if more { last } else { query.end(end).max(cursor) }, more, remaining })
+    let cursor = if more { last } else { query.end(end).max(cursor) };
+    Ok(PullPage { changes, cursor, next: None, more, remaining })
+}
+
+fn portfolio_in(t: &Transaction<'_>, query: PortfolioQuery) -> Result<PullPage> {
+    let end = branch_seq(t, query.branch)?;
+    let mut rows = Vec::new();
+    for stretch in query.stretches(query.after) {
+        let room = (query.limit as usize + 1).saturating_sub(rows.len());
+        if room == 0 {
+            break;
+        }
+        rows.append(&mut stretch_in(t, query, stretch, room)?);
+    }
+    let mut page = query.page(end, rows)?;
+    if query.count {
+        let following = page.next.map(|next| query.stretches(Some(next)));
+        let counts = following.into_iter().flatten().map(|stretch| count_stretch(t, query, stretch));
+        page.remaining = Some(counts.sum::<Result<u64>>()?);
+    }
+    Ok(page)
+}
+
+/// The condition of the rows of a stretch: 1 is the branch, 2 the officer, 3 the kind, 4 the id.
+fn condition(query: PortfolioQuery, stretch: Stretch) -> String {
+    let (past, among) = (stretch.past, stretch.section.among());
+    match query.owner {
+        _ if stretch.section.gone() => {
+            format!("purges WHERE user = ?2 AND branch = ?1 AND kind = ?3 AND id {past} ?4")
+        }
+        // Named, as where changes are read.
+        Some(_) => format!(
+            "records r INDEXED BY records_key WHERE branch = ?1 AND kind = ?3 AND owner = ?2 AND id {past} ?4{among}"
+        ),
+        None => format!(
+            "records r INDEXED BY records_key \
+             WHERE branch = ?1 AND kind = ?3 AND (owner, id) {past} (?2, ?4){among}"
+        ),
+    }
+}
+
+/// The first rows of a stretch.
+fn stretch_in(
+    t: &Transaction<'_>,
+    query: PortfolioQuery,
+    stretch: Stretch,
+    room: usize,
+) -> Result<Vec<(Place, Option<String>)>> {
+    let doing = "read a portfolio";
+    let get = |e| database(doing, e);
+    let section = stretch.section;
+    let columns = if section.gone() { "user, id, iif(erased, '', NULL)" } else { "owner, id, body" };
+    let from = condition(query, stretch);
+    let sql = format!("SELECT {columns} FROM {from} ORDER BY 1, 2 LIMIT ?5");
+    let values = params![
+        query.branch.0,
+        stretch.owner,
+        section.kind(),
+        stretch.id,
+        i64::try_from(room).unwrap_or(i64::MAX)
+    ];
+    all(t, doing, &sql, values, |row| {
+        let place = Place { section, owner: row.get(0).map_err(get)?, id: row.get(1).map_err(get)? };
+        Ok((place, row.get(2).map_err(get)?))
+    })
+}
+
+/// How many rows a stretch has.
+fn count_stretch(t: &Transaction<'_>, query: PortfolioQuery, stretch: Stretch) -> Result<u64> {
+    let doing = "count a portfolio";
+    let read = |row: &rusqlite::Row<'_>| Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?));
+    let (stretch, whose) = stretch.as_counted();
+    let sql = format!("SELECT count(*) FROM {}{whose}", condition(query, stretch));
+    let values = params![query.branch.0, stretch.owner, stretch.section.kind(), stretch.id];
+    Ok(first(t, doing, &sql, values, read)?.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -361,18 +446,12 @@ mod tests {
         };
         connection.progress_handler(1000, Some(step)).unwrap();
         let t = connection.transaction().unwrap();
-        for assessments in [Assessments::All, Assessments::Last] {
-            let branch = BranchId(branch);
-            let query = PullQuery {
-                branch,
-                owner: Some(owner),
-                cursor: 0,
-                limit: 2,
-                count: true,
-                until: None,
-                assessments,
-            };
-            let page = pull_in(&t, query).unwrap();
+        let (branch, owner) = (BranchId(branch), Some(owner));
+        let query =
+            PullQuery { branch, owner, cursor: 0, limit: 2, count: true, until: None, earlier: false };
+        let changes = pull_in(&t, query).unwrap();
+        let query = PortfolioQuery { branch, owner, after: None, limit: 2, count: true };
+        for page in [changes, portfolio_in(&t, query).unwrap()] {
             assert_eq!((page.changes.len(), page.remaining), (2, Some(2)));
         }
         assert!(
