@@ -9,9 +9,9 @@ use crate::people::Folders;
 use crate::session::{self, Parts, Session, blocking};
 use crate::store::meta::Identity;
 use crate::store::{OpenMode, Store};
-use crate::sync;
 use crate::sync::http::{self, Server};
 use crate::sync::proof::DeviceKey;
+use crate::sync::{self, PAGES, PageSizes};
 use crate::vault::{self, Kdf, StoreKey, Vault, check_pin};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -64,6 +64,8 @@ pub(crate) struct Inner {
     pub asking: tokio::sync::Mutex<()>,
     /// How much work a guess at the PIN of a new vault is.
     kdf: Kdf,
+    /// How large pages of changes are.
+    pages: PageSizes,
 }
 
 /// An open session with what runs for it; dropping it ends that.
@@ -88,23 +90,24 @@ impl App {
     /// The app over a data folder. Opens nothing yet: what cannot be used is said by the command
     /// that needs it.
     pub fn open(config: AppConfig) -> App {
-        App::with_kdf(config, vault::KDF, None)
+        App::tuned(config, vault::KDF, PAGES, None)
     }
 
     /// As [`App::open`], where the platform keeps secrets behind a finger or a face.
     pub fn open_guarded(config: AppConfig, guarded: Arc<dyn GuardedStore>) -> App {
-        App::with_kdf(config, vault::KDF, Some(guarded))
+        App::tuned(config, vault::KDF, PAGES, Some(guarded))
     }
 
     /// As [`App::open`], for simulations of thousands of devices in one process and nothing else: PINs
-    /// of new vaults are easy to guess by who has the files and the key store, and the certificates
-    /// that are believed are read once for all of them.
+    /// of new vaults are easy to guess by who has the files and the key store, the certificates
+    /// that are believed are read once for all of them, and pages of changes are so small that a dozen clients
+    /// come in several.
     /// Optimised builds have it only with the feature `simulation`, which no app has.
     #[doc(hidden)]
     #[cfg(any(debug_assertions, feature = "simulation"))]
     pub fn open_simulated(config: AppConfig) -> App {
         static HTTP: Mutex<Option<reqwest::Client>> = Mutex::new(None);
-        let app = App::with_kdf(config, vault::QUICK, None);
+        let app = App::tuned(config, vault::QUICK, PageSizes { first: 3, most: 3 }, None);
         let mut shared = HTTP.lock().unwrap_or_else(PoisonError::into_inner);
         if shared.is_none() {
             // What keeps it from being made is said by the first command that needs it.
@@ -115,7 +118,12 @@ impl App {
         app
     }
 
-    fn with_kdf(mut config: AppConfig, kdf: Kdf, guarded: Option<Arc<dyn GuardedStore>>) -> App {
+    fn tuned(
+        mut config: AppConfig,
+        kdf: Kdf,
+        pages: PageSizes,
+        guarded: Option<Arc<dyn GuardedStore>>,
+    ) -> App {
         config.device_name = shown(&config.device_name);
         let folders = Folders::new(config.data_dir.clone());
         App(Arc::new(Inner {
@@ -128,6 +136,7 @@ impl App {
             guarded,
             asking: tokio::sync::Mutex::new(()),
             kdf,
+            pages,
         }))
     }
 
@@ -233,6 +242,7 @@ impl App {
             version: inner.config.version.clone(),
             device_name: inner.config.device_name.clone(),
             platform: inner.config.platform.clone(),
+            pages: inner.pages,
         };
         let session = Arc::new(Session::new(parts, requests)?);
         if let Some(signed_in) = signed_in {

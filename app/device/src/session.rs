@@ -6,6 +6,7 @@ use crate::error::{DeviceError, Result};
 use crate::models::Models;
 use crate::store::meta::{self, Identity};
 use crate::store::{Store, chain, files, fork};
+use crate::sync::PageSizes;
 use crate::sync::http::{AccessToken, Server};
 use crate::sync::proof::DeviceKey;
 use crate::vault::Vault;
@@ -41,6 +42,8 @@ pub(crate) struct Session {
     access: tokio::sync::Mutex<Option<Access>>,
     /// Something was captured: sync soon.
     pub wake: Notify,
+    /// How large pages are.
+    pub pages: PageSizes,
     /// Somebody waits for a sync that begins now.
     pub requests: mpsc::Sender<oneshot::Sender<()>>,
     activity: Mutex<(Instant, Millis)>,
@@ -81,6 +84,7 @@ pub(crate) struct Parts {
     pub version: String,
     pub device_name: String,
     pub platform: String,
+    pub pages: PageSizes,
 }
 
 impl Session {
@@ -107,6 +111,7 @@ impl Session {
             vault: Mutex::new(parts.vault),
             access: tokio::sync::Mutex::new(None),
             wake: Notify::new(),
+            pages: parts.pages,
             requests,
             activity: Mutex::new((Instant::now(), parts.clock.now())),
             clock: parts.clock,

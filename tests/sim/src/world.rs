@@ -20,6 +20,10 @@ const BOOSTED: &[u8] = include_bytes!("../../../models/bundles/reference-boosted
 const PIN: &str = "274913";
 /// Things that people do under one seed.
 const STEPS: u32 = 40;
+/// Devices in the beginning: each person's, and an officer's second one.
+const FIRST_DEVICES: usize = PEOPLE.len() + 1;
+/// Devices that come later, at most.
+const LATER_DEVICES: usize = 2;
 const HOUR: Millis = 3_600_000;
 
 /// One machine with its way to the server.
@@ -48,6 +52,14 @@ impl Device {
     /// # Errors
     /// When it cannot.
     pub async fn enrol(server: &Server, time: &Time, username: &'static str, seed: u64) -> Result<Device> {
+        let device = Device::begun(server, time, username, seed).await?;
+        device.network.set(Weather::Fair);
+        device.app.sync_now().await.map_err(told)?;
+        Ok(device)
+    }
+
+    /// Enrols, and has pulled nothing yet.
+    async fn begun(server: &Server, time: &Time, username: &'static str, seed: u64) -> Result<Device> {
         let network = Network::to(server.address(), time, seed).await?;
         let folder = crate::folder()?;
         let keys = KeyStore::given(keyring_core::mock::Store::new().context("a key store")?);
@@ -60,12 +72,11 @@ impl Device {
             pin: PIN.into(),
         };
         app.enrol(request).await.map_err(told)?;
+        // From here on nothing comes through until the network is given.
+        network.set(Weather::Down);
         let (captured, receipts) = (0, Vec::new());
         let time = time.clone();
-        let device =
-            Device { username, app, network, captured, receipts, folder, keys, time, offset, room: None };
-        device.app.sync_now().await.map_err(told)?;
-        Ok(device)
+        Ok(Device { username, app, network, captured, receipts, folder, keys, time, offset, room: None })
     }
 
     /// The process dies without a word and starts again.
@@ -331,7 +342,8 @@ impl World {
     async fn act(&mut self, which: usize, what: u32) -> Result<()> {
         match what {
             0..13 => self.capture(which).await,
-            13..24 => self.edit(which).await,
+            13..21 => self.edit(which).await,
+            21..24 => self.another_device(which).await,
             24..27 => self.attach(which).await,
             27..39 => self.assess(which).await,
             39..49 => self.decide(which).await,
@@ -374,7 +386,20 @@ impl World {
     }
 
     fn is_manager(&self, which: usize) -> bool {
-        which + 1 == self.devices.len()
+        self.devices[which].username == self.devices[self.devices.len() - 1].username
+    }
+
+    /// Somebody signs in on one more device, and what is there already comes to it, or some of it.
+    async fn another_device(&mut self, which: usize) -> Result<()> {
+        if self.devices.len() == FIRST_DEVICES + LATER_DEVICES {
+            return self.edit(which).await;
+        }
+        let (username, seed) = (self.devices[which].username, self.rng.u64(..));
+        let device = Device::begun(&self.server, &self.time, username, seed).await?;
+        // The manager's first one stays the last.
+        let at = self.devices.len() - 1;
+        self.devices.insert(at, device);
+        self.sync(at, Weather::Foul).await
     }
 
     async fn capture(&mut self, which: usize) -> Result<()> {
@@ -434,7 +459,11 @@ impl World {
         }
         let inputs = self.inputs[self.rng.usize(0..self.inputs.len())].clone();
         let device = &mut self.devices[which];
-        let mut draft = device.app.start_interview(ClientRequest { client }).await.map_err(told)?.id;
+        let mut draft = match device.app.start_interview(ClientRequest { client }).await {
+            // Clients came to a new device, and then the network broke.
+            Err(error) if error.code == ErrorCode::NoModel => return Ok(()),
+            draft => draft.map_err(told)?.id,
+        };
         let fields: Vec<_> = inputs.into_iter().collect();
         // Sometimes the phone dies in the middle; what was typed is there afterwards.
         let dies_at = if self.rng.u8(0..8) == 0 { self.rng.usize(0..fields.len()) } else { usize::MAX };

@@ -20,6 +20,7 @@ use crate::error::{DeviceError, Result};
 use crate::session::Session;
 use crate::store::{log, meta};
 use run::Stats;
+pub(crate) use run::{PAGES, PageSizes};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};

@@ -14,12 +14,19 @@ use vereda_domain::Millis;
 use vereda_domain::api::{MAX_PULL_CHANGES, MAX_PUSH_BYTES, ProblemCode, Push, Pushed};
 use vereda_domain::gateway::SyncState;
 
-/// Changes in the first page of a run. What follows grows while it is quick: a large page costs fewer
-/// flushes, and a small one brings something over a bad network before that goes away.
-const PAGE: u32 = 500;
-/// The most that one page brings, however quick the network: two of them are in memory, read.
-const MOST: u32 = 2000;
-const _: () = assert!(PAGE <= MOST && MOST <= MAX_PULL_CHANGES);
+/// How many changes a page brings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageSizes {
+    /// The first page of a run. What follows grows while it is quick: a large page costs fewer flushes, and a small
+    /// one brings something over a bad network before that goes away.
+    pub first: u32,
+    /// However quick the network: two of them are in memory, read.
+    pub most: u32,
+}
+
+/// Of every app but simulated ones.
+pub(crate) const PAGES: PageSizes = PageSizes { first: 500, most: 2000 };
+const _: () = assert!(PAGES.first <= PAGES.most && PAGES.most <= MAX_PULL_CHANGES);
 /// A page or a push that took less than this may be followed by a larger one; one that took three
 /// times as long is followed by a smaller one. Screens that write wait for a page to be applied.
 const QUICK: Duration = Duration::from_millis(250);
@@ -365,7 +372,7 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
 
 /// All of a part.
 async fn whole(session: &Arc<Session>, server: &Server, part: Part, stats: &mut Stats) -> Result<()> {
-    let wanted = Wanted { part, limit: PAGE, count: true };
+    let wanted = Wanted { part, limit: session.pages.first, count: true };
     let page = fetch(session, server, &wanted).await?;
     stats.to_receive = stats.received + page.changes.len() as u64 + page.remaining.unwrap_or(0);
     if !page.more {
@@ -442,20 +449,20 @@ async fn pages(
         count(session, stats, received?);
         let (Some(fetched), Some(next)) = (fetched?, next) else { return Ok(()) };
         (part, page) = (next.part, fetched);
-        limit = next_limit(limit, begun.elapsed());
+        limit = next_limit(session.pages, limit, begun.elapsed());
     }
 }
 
 /// How many changes to ask for next, after so many took so long.
-fn next_limit(limit: u32, took: Duration) -> u32 {
-    let next = next_size(limit as usize, took, PAGE as usize, MOST as usize);
-    u32::try_from(next).unwrap_or(MOST)
+fn next_limit(pages: PageSizes, limit: u32, took: Duration) -> u32 {
+    let next = next_size(limit as usize, took, pages.first as usize, pages.most as usize);
+    u32::try_from(next).unwrap_or(pages.most)
 }
 
 /// What a first pull left for later, page by page, as long as nothing captured here waits to be sent: then
 /// the next run goes on with it. Says whether anything came.
 async fn earlier(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
-    let (mut limit, mut done, mut total) = (PAGE, 0, None);
+    let (mut limit, mut done, mut total) = (session.pages.first, 0, None);
     loop {
         let next = session.read(|db| Ok((Part::later(db)?, chain::counts(db)?.0))).await?;
         let (Some(part), 0) = next else { return Ok(done > 0) };
@@ -470,7 +477,7 @@ async fn earlier(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> 
         let received = apply(session, wanted.part, page).await?;
         (done, stats.received) = (done + received, stats.received + received);
         session.board.set_state(SyncState::ReceivingEarlier { done: done.min(all), total });
-        limit = next_limit(limit, begun.elapsed());
+        limit = next_limit(session.pages, limit, begun.elapsed());
     }
 }
 
