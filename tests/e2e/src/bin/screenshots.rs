@@ -151,10 +151,14 @@ async fn earlier(server: &Server, officer: &SignIn, manager: &SignIn) -> Result<
     settled(&window, 400).await?;
     window.close().await?;
 
-    for (who, shape, clients, dressed) in
-        [(officer, Shape::Phone, 400, "phone"), (manager, Shape::Desktop, 800, "desktop")]
-    {
-        let mut gate = Gate::before(&server.url(), "assessments=earlier", 1).await?;
+    // Before it is known how many there are, and when some have come.
+    for (who, shape, clients, dressed, pages) in [
+        (officer, Shape::Phone, 400, "begun-phone", 0),
+        (officer, Shape::Phone, 400, "phone", 1),
+        (manager, Shape::Desktop, 800, "begun-desktop", 0),
+        (manager, Shape::Desktop, 800, "desktop", 1),
+    ] {
+        let mut gate = Gate::before(&server.url(), "assessments=earlier", pages).await?;
         let (width, height) = shape.size();
         let desktop = Desktop::start(width, height).await?;
         let window = Window::open(&desktop, &desktop.home().join("new"), shape).await?;
