@@ -69,8 +69,8 @@ pub(crate) const REFRESH_TOKEN: Key<String> = Key::new("refresh_token");
 /// The last timestamp made or seen.
 pub(crate) const CLOCK: Key<vereda_domain::hlc::Hlc> = Key::new("clock");
 pub(crate) const CURSOR: Key<u64> = Key::new("cursor");
-/// What of a first pull is still to come.
-pub(crate) const EARLIER: Key<Earlier> = Key::new("earlier");
+/// What of a first pull is still to come. Stores have it under the name of what it was at first.
+pub(crate) const FIRST_PULL: Key<FirstPull> = Key::new("earlier");
 pub(crate) const RECEIPT: Key<Receipt> = Key::new("receipt");
 /// Under which this device goes on, since its chain forked: made before the server is asked.
 pub(crate) const NEXT_DEVICE: Key<DeviceId> = Key::new("next_device");
@@ -82,7 +82,7 @@ pub(crate) const LAST_ERROR: Key<SyncError> = Key::new("last_error");
 
 /// How far a first pull is, which brings everybody with their last assessment before the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Earlier {
+pub(crate) struct FirstPull {
     /// Up to here the others came.
     pub cursor: u64,
     /// Up to here they are to come: where the branch's changes stood when the first part began. None where an app before
@@ -112,7 +112,7 @@ pub(crate) fn set<T: Serialize>(db: &Connection, key: &Key<T>, value: &T) -> Res
 /// Everything is pulled from the beginning.
 pub(crate) fn pull_anew(db: &Connection) -> Result<()> {
     clear(db, &CURSOR)?;
-    clear(db, &EARLIER)
+    clear(db, &FIRST_PULL)
 }
 
 pub(crate) fn clear<T>(db: &Connection, key: &Key<T>) -> Result<()> {

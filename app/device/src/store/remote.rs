@@ -1,6 +1,6 @@
 //! What the server sends: pages of records, each applied in one transaction.
 
-use super::meta::{self, Earlier, Identity};
+use super::meta::{self, FirstPull, Identity};
 use super::project::{Added, Words};
 use super::{chain, project};
 use crate::error::Result;
@@ -95,9 +95,9 @@ impl Part {
     /// What is to be pulled first, by what this device has.
     pub(crate) fn due(db: &Connection) -> Result<Part> {
         let begin = Part::Portfolio { since: None, after: None };
-        Ok(match meta::get(db, &meta::EARLIER)? {
-            Some(Earlier { until: None, .. }) => begin,
-            Some(Earlier { until: since, after: Some(after), .. }) => {
+        Ok(match meta::get(db, &meta::FIRST_PULL)? {
+            Some(FirstPull { until: None, .. }) => begin,
+            Some(FirstPull { until: since, after: Some(after), .. }) => {
                 Part::Portfolio { since, after: Some(after) }
             }
             _ => match meta::get(db, &meta::CURSOR)? {
@@ -109,8 +109,8 @@ impl Part {
 
     /// The assessments that a first pull left for later, if there are any.
     pub(crate) fn later(db: &Connection) -> Result<Option<Part>> {
-        Ok(meta::get(db, &meta::EARLIER)?.and_then(|earlier| match earlier {
-            Earlier { cursor, until: Some(until), after: None } => Some(Part::Earlier { cursor, until }),
+        Ok(meta::get(db, &meta::FIRST_PULL)?.and_then(|first| match first {
+            FirstPull { cursor, until: Some(until), after: None } => Some(Part::Earlier { cursor, until }),
             _ => None,
         }))
     }
@@ -173,13 +173,13 @@ fn go_on(db: &Connection, part: &Part, page: &Page) -> Result<()> {
             if after.is_none() {
                 meta::set(db, &meta::CURSOR, &since)?;
             }
-            meta::set(db, &meta::EARLIER, &Earlier { cursor: 0, until: Some(since), after })
+            meta::set(db, &meta::FIRST_PULL, &FirstPull { cursor: 0, until: Some(since), after })
         }
         Part::Earlier { until, .. } if page.more => {
-            let earlier = Earlier { cursor: page.cursor, until: Some(until), after: None };
-            meta::set(db, &meta::EARLIER, &earlier)
+            let going_on = FirstPull { cursor: page.cursor, until: Some(until), after: None };
+            meta::set(db, &meta::FIRST_PULL, &going_on)
         }
-        Part::Earlier { .. } => meta::clear(db, &meta::EARLIER),
+        Part::Earlier { .. } => meta::clear(db, &meta::FIRST_PULL),
     }
 }
 

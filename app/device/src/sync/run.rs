@@ -127,7 +127,7 @@ async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
         .read(|db| {
             let waits = chain::counts(db)?.0 > 0
                 || kept::counts(db)?.0 > 0
-                || meta::get(db, &meta::EARLIER)?.is_some();
+                || meta::get(db, &meta::FIRST_PULL)?.is_some();
             // Who never sent anything has no receipt, and an empty chain at the server; who never got
             // anything has no cursor, and is at the beginning.
             let seq = meta::get(db, &meta::RECEIPT)?.map_or(0, |receipt| receipt.seq);
@@ -364,10 +364,10 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
     let first = matches!(part, Part::Portfolio { .. });
     whole(session, server, part, stats).await?;
     // What changed while everybody came is past where that began.
-    match session.read(|db| meta::get(db, &meta::CURSOR)).await? {
-        Some(cursor) if first => whole(session, server, Part::Changes { cursor }, stats).await,
-        _ => Ok(()),
+    if first && let Some(cursor) = session.read(|db| meta::get(db, &meta::CURSOR)).await? {
+        whole(session, server, Part::Changes { cursor }, stats).await?;
     }
+    Ok(())
 }
 
 /// All of a part.
