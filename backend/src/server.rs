@@ -18,9 +18,9 @@ use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::predictions::Predictions;
 use crate::rates::{self, Rates};
-use crate::store::Store;
 use crate::store::postgres::PostgresStore;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Leap, Store};
 use crate::sync::Sync;
 use crate::tls::Certificates;
 use crate::traces::Traces;
@@ -138,14 +138,16 @@ async fn store(config: &Config) -> Result<Arc<dyn Store>, ServerError> {
 /// # Errors
 /// See [`ServerError`].
 pub async fn start(config: Config) -> Result<Running, ServerError> {
-    serve(open(config).await?)
+    serve(open(config).await?).await
 }
 
-/// Starts listening for a server that was opened.
+/// Starts listening for a server that was opened, once whoever has places of a history that was lost can be told.
 ///
 /// # Errors
-/// [`ServerError::Listen`]; [`ServerError::File`] and [`ServerError::Certificate`] for HTTPS.
-pub fn serve(app: Shared) -> Result<Running, ServerError> {
+/// [`ServerError::Store`]; [`ServerError::Random`]; [`ServerError::Listen`]; [`ServerError::File`] and [`ServerError::Certificate`] for HTTPS.
+pub async fn serve(app: Shared) -> Result<Running, ServerError> {
+    let or_by = u64::from(getrandom::u32().map_err(|e| ServerError::Random(e.to_string()))?);
+    app.store.leap(Leap { to: u64::try_from(now_ms()).unwrap_or(0) * 1000, or_by }).await?;
     let tls = &app.config.tls;
     let certificates = tls.is_on().then(|| Certificates::open(tls, app.metrics.clone())).transpose()?;
     let (api_listener, api_addr) = listen(app.config.listen)?;

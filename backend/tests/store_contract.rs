@@ -112,6 +112,7 @@ async fn contract(store: Arc<dyn Store>) {
     earlier_assessments(&store, &world).await;
     files(&store, &world).await;
     concurrent_appends(&store, &world).await;
+    leaps(&store, &world).await;
     models(&store).await;
     history(&store, &world).await;
     outcomes(&store, &world).await;
@@ -594,7 +595,6 @@ async fn chains(store: &Arc<dyn Store>, world: &World) {
     let page = store.pull(pull(world.branch.id, 0)).await.unwrap();
     assert_eq!((page.changes.len(), page.more, page.cursor), (1, false, after.branch_seq));
     assert!(store.pull(pull(world.branch.id, page.cursor)).await.unwrap().changes.is_empty());
-    assert_eq!(store.pull(pull(world.branch.id, u64::MAX)).await.unwrap().changes.len(), 1);
     assert!(store.pull(pull(world.other.id, 0)).await.unwrap().changes.is_empty());
 }
 
@@ -665,7 +665,7 @@ async fn portfolios(store: &Arc<dyn Store>, world: &World) {
         // A device that forked has records, and begins anew: it hears of what left as well, in the end.
         let all = async |owner| {
             let (branch, owner) = (world.branch.id, Some(owner));
-            let query = PortfolioQuery { branch, owner, after: None, limit: 500, count: true };
+            let query = PortfolioQuery { branch, owner, after: None, seen: 0, limit: 500, count: true };
             let page = store.portfolio(query).await.unwrap();
             assert_eq!((page.more, page.remaining), (false, Some(0)));
             read(page.changes)
@@ -703,7 +703,7 @@ async fn earlier_assessments(store: &Arc<dyn Store>, world: &World) {
             store.pull(PullQuery { owner, count: true, until, earlier, ..all }).await.unwrap()
         };
         let portfolio = async |after, limit| {
-            let query = PortfolioQuery { branch: world.branch.id, owner, after, limit, count: true };
+            let query = PortfolioQuery { branch: world.branch.id, owner, after, seen: 0, limit, count: true };
             store.portfolio(query).await.unwrap()
         };
         // Of what else is in the portfolio nothing is looked at here.
@@ -909,22 +909,30 @@ async fn files(store: &Arc<dyn Store>, world: &World) {
 
     let file = FileKey { client, sha256: Hash::of(b"abcdef") };
     let other = FileKey { client: ClientId(Uuid::from_u128(9_001)), ..file };
-    let at = |received| FileState { received, whole: false };
-    assert_eq!(store.file(file).await.unwrap(), at(0));
-    assert_eq!(store.add_piece(file, 3, b"def".to_vec()).await.unwrap(), at(0));
-    assert_eq!(store.add_piece(file, 0, b"abc".to_vec()).await.unwrap(), at(3));
+    let end = snapshot(store, &world.branch, device, &[]).await.branch_seq;
+    let none = FileState::default();
+    let at = |received| FileState { received, whole: false, end };
+    assert_eq!(store.file(file).await.unwrap(), none);
+    assert_eq!(store.add_piece(file, 3, b"def".to_vec()).await.unwrap().received, 0);
+    assert_eq!(store.add_piece(file, 0, b"abc".to_vec()).await.unwrap().received, 3);
+    assert_eq!(store.file(file).await.unwrap(), at(3));
     assert_eq!(store.add_piece(file, 0, b"xyz".to_vec()).await.unwrap(), at(3));
     let (one, two) =
         tokio::join!(store.add_piece(file, 3, b"def".to_vec()), store.add_piece(file, 3, b"def".to_vec()));
-    assert_eq!((one.unwrap(), two.unwrap()), (at(6), at(6)));
+    assert_eq!((one.unwrap().received, two.unwrap().received), (6, 6));
     assert_eq!(store.file_bytes(file).await.unwrap(), b"abcdef");
     assert_eq!(store.file_bytes(other).await.unwrap(), b"");
     // Thrown away, sent again, found whole: then it stays.
     store.discard_file(file).await.unwrap();
-    assert_eq!((store.file(file).await.unwrap(), store.file_bytes(file).await.unwrap()), (at(0), Vec::new()));
+    assert_eq!((store.file(file).await.unwrap(), store.file_bytes(file).await.unwrap()), (none, Vec::new()));
     store.add_piece(file, 0, b"abcdef".to_vec()).await.unwrap();
-    store.finish_file(file, 7).await.unwrap();
-    let whole = FileState { received: 6, whole: true };
+    // What is whole has a place of its own, once.
+    let whole = FileState { received: 6, whole: true, end: end + 1 };
+    for at in [7, 8] {
+        assert_eq!(store.finish_file(file, at).await.unwrap(), whole);
+    }
+    assert_eq!(snapshot(store, &world.branch, device, &[]).await.branch_seq, end + 1);
+    assert_eq!(store.finish_file(other, 7).await.unwrap(), none);
     store.discard_file(file).await.unwrap();
     assert_eq!(store.file(file).await.unwrap(), whole);
     assert_eq!(store.add_piece(file, 6, b"more".to_vec()).await.unwrap(), whole);
@@ -994,9 +1002,72 @@ async fn concurrent_appends(store: &Arc<dyn Store>, world: &World) {
     assert_eq!(clients, all.len(), "each once");
 }
 
+/// A server that starts leaps over places that a history which was lost may have given out, so that whoever was told
+/// of one of them is told apart from then on.
+async fn leaps(store: &Arc<dyn Store>, world: &World) {
+    let (user, branch) = (&world.colleague, &world.other);
+    let device = enrol(store, user, 240).await;
+    let add = async |now: &Snapshot| {
+        let event = captured(user, branch, device, now.head, ClientId(Uuid::now_v7()));
+        store.append(push_of(user, branch, now, &event)).await.unwrap()
+    };
+    let stands = async || snapshot(store, branch, device, &[]).await;
+    let pull = async |cursor, seen| {
+        store.pull(PullQuery { seen, ..changes_of(branch.id, cursor, 100) }).await.unwrap()
+    };
+    let portfolio = async |seen| {
+        let query =
+            PortfolioQuery { branch: branch.id, owner: None, after: None, seen, limit: 100, count: true };
+        store.portfolio(query).await.unwrap()
+    };
+    // Said as a cursor, besides one that holds, and where a portfolio is asked for.
+    let all_say = async |place, anew: bool| {
+        for page in [pull(place, 0).await, pull(0, place).await, portfolio(place).await] {
+            assert_eq!(page.anew, anew, "{place}");
+            if anew {
+                assert_eq!((page.changes.len(), page.cursor, page.more), (0, 0, true));
+            }
+        }
+    };
+    assert_eq!(add(&stands().await).await, Appended::Done);
+    let before = stands().await;
+    let first = before.branch_seq;
+    all_say(first, false).await;
+    all_say(first + 1, true).await;
+
+    let to = first + 1_000_000;
+    store.leap(Leap { to, or_by: 500 }).await.unwrap();
+    assert_eq!(stands().await.branch_seq, to);
+    assert_eq!(add(&before).await, Appended::Stale, "whoever decided before decides anew");
+    let page = pull(first, first).await;
+    assert_eq!((page.changes.len(), page.cursor, page.end, page.more), (0, to, to, false));
+    for (place, anew) in [(first, false), (first + 1, true), (to - 1, true), (to, false), (to + 1, true)] {
+        all_say(place, anew).await;
+    }
+    assert_eq!(add(&stands().await).await, Appended::Done);
+    let second = stands().await.branch_seq;
+    assert!(second > to);
+    assert_eq!((pull(to, to).await.changes.len(), pull(to, to).await.cursor), (1, second));
+
+    // With a clock that was set back; and from where nothing changed in between.
+    for end in [second, second + 500] {
+        store.leap(Leap { to, or_by: 500 }).await.unwrap();
+        for (place, anew) in [(end, false), (end + 1, true), (end + 499, true), (end + 500, false)] {
+            all_say(place, anew).await;
+        }
+    }
+    for (place, anew) in [(first, false), (first + 1, true), (to - 1, true), (to, false), (second, false)] {
+        all_say(place, anew).await;
+    }
+    assert_eq!(add(&stands().await).await, Appended::Done);
+    assert_eq!(pull(second, second).await.changes.len(), 1);
+    let everything = pull(0, 0).await.changes.len();
+    assert_eq!(portfolio(second).await.changes.len(), everything);
+}
+
 /// All changes of a branch, whoever's.
 fn changes_of(branch: BranchId, cursor: u64, limit: u32) -> PullQuery {
-    PullQuery { branch, owner: None, cursor, limit, count: false, until: None, earlier: false }
+    PullQuery { branch, owner: None, cursor, seen: 0, limit, count: false, until: None, earlier: false }
 }
 
 fn read(changes: Vec<PageChange>) -> Vec<Change> {

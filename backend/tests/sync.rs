@@ -208,12 +208,18 @@ async fn pages_are_complete_and_bounded() {
     }
     assert_eq!(sizes, [10, 10, 5]);
     assert_eq!(records(all).len(), 25);
-    // A cursor from the future (the server was restored from a backup) starts over.
-    manager.cursor = 1_000_000;
+    // Whoever names a place of another future (the server was set back to a backup) begins anew.
+    manager.cursor += 1;
+    let page = manager.pull_page(100).await;
+    assert_eq!((page.anew, page.changes.len(), page.cursor, page.more), (true, 0, 0, true));
     assert_eq!(manager.pull_page(100).await.changes.len(), 25);
-    for (query, field) in
-        [("limit=0", "limit"), ("limit=10001", "limit"), ("cursor=-1", "cursor"), ("x=1", "x")]
-    {
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=10001", "limit"),
+        ("cursor=-1", "cursor"),
+        ("seen=x", "seen"),
+        ("x=1", "x"),
+    ] {
         let response = manager.caller.get(&format!("/api/sync/pull?{query}")).await;
         assert_eq!(refused(response, 422, ProblemCode::InvalidInput).await.fields[0].field, field);
     }

@@ -137,6 +137,9 @@ pub enum DeviceError {
     /// The server holds another chain of this device: it goes on under a new identity.
     #[error("this device was set back to a backup: the server holds another event {0}")]
     Forked(u64),
+    /// The server was set back to a backup from before what this device was told: everything is pulled anew.
+    #[error("the server was set back to a backup, and says so again to a device that begins anew")]
+    SetBack,
     /// The two chains differ.
     #[error("the server holds another history of this device: {0}; this device must be enrolled again")]
     ChainBroken(String),
@@ -202,7 +205,7 @@ impl DeviceError {
                 ProblemCode::ChainGap => ErrorCode::ChainBroken,
                 _ => ErrorCode::ServerError,
             },
-            DeviceError::Server(_) => ErrorCode::ServerError,
+            DeviceError::Server(_) | DeviceError::SetBack => ErrorCode::ServerError,
             DeviceError::Ended(ProblemCode::DeviceRevoked) => ErrorCode::DeviceRevoked,
             DeviceError::Ended(_) => ErrorCode::UserDisabled,
             DeviceError::ChainBroken(_) | DeviceError::Forked(_) => ErrorCode::ChainBroken,
@@ -215,9 +218,10 @@ impl DeviceError {
     /// Whether trying the same again later may work without anybody doing anything.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
-            DeviceError::Unreachable(_) | DeviceError::Server(_) | DeviceError::TooManyAttempts { .. } => {
-                true
-            }
+            DeviceError::Unreachable(_)
+            | DeviceError::Server(_)
+            | DeviceError::SetBack
+            | DeviceError::TooManyAttempts { .. } => true,
             DeviceError::Refused(problem) => matches!(
                 problem.code,
                 ProblemCode::Internal

@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use common::*;
 use image::{ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::AsyncWriteExt;
 use vereda_domain::attachment::{Attachment, CHUNK_BYTES};
 use vereda_domain::event::Hash;
@@ -93,11 +95,12 @@ async fn what_is_attached_offline_is_here_at_once_and_reaches_the_manager() {
 }
 
 /// A way to the server that carries so many bytes and then breaks, for every connection.
-async fn breaking(server: std::net::SocketAddr, carries: u64) -> String {
+async fn breaking(server: std::net::SocketAddr, carries: Arc<AtomicU64>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
+            let carries = carries.load(Ordering::SeqCst);
             tokio::spawn(async move {
                 let server = tokio::net::TcpStream::connect(server).await.unwrap();
                 let (mut from_client, mut to_client) = client.into_split();
@@ -119,7 +122,8 @@ async fn breaking(server: std::net::SocketAddr, carries: u64) -> String {
 async fn a_file_goes_on_where_the_network_broke() {
     let server = Server::start().await;
     // A piece and what is around it get through on one connection, two pieces do not.
-    let url = breaking(server.running().api_addr, CHUNK_BYTES as u64 + 20_000).await;
+    let url =
+        breaking(server.running().api_addr, Arc::new(AtomicU64::new(CHUNK_BYTES as u64 + 20_000))).await;
     let ana = Device::new();
     ana.app.enrol(enrol(&url, "ana")).await.unwrap();
     let client = ana.new_client("María Peña", "1.020.345").await;
@@ -134,6 +138,32 @@ async fn a_file_goes_on_where_the_network_broke() {
         }
     }
     assert_eq!(ana.app.status().await.unwrap().sync.files, 0);
+    let marta = Device::enrolled(&server, "marta").await;
+    assert_eq!(bytes(&marta, client, sha256).await, held);
+}
+
+/// The server had its event and not yet the file, when the backup was made: nothing that the device captured is missing
+/// there afterwards, and yet something that it was told is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_server_lost_when_it_was_set_back_is_sent_again() {
+    let mut server = Server::start().await;
+    // No piece gets through.
+    let carries = Arc::new(AtomicU64::new(20_000));
+    let url = breaking(server.running().api_addr, carries.clone()).await;
+    let ana = Device::new();
+    ana.app.enrol(enrol(&url, "ana")).await.unwrap();
+    let client = ana.new_client("María Peña", "1.020.345").await;
+    let sha256 = files(&attach(&ana, client, NewAttachment::Document { data: photo(4) }).await)[0];
+    let held = bytes(&ana, client, sha256).await;
+    let line = ana.until(|line| line.waiting == 0).await;
+    assert_eq!(line.files, 1);
+    let backup = server.backup().await;
+    carries.store(u64::MAX, Ordering::SeqCst);
+    ana.until(|line| line.files == 0 && line.state == SyncState::Idle).await;
+
+    server.restore(&backup).await;
+    ana.synced_anew().await;
+    ana.until(|line| line.files == 0 && line.state == SyncState::Idle).await;
     let marta = Device::enrolled(&server, "marta").await;
     assert_eq!(bytes(&marta, client, sha256).await, held);
 }

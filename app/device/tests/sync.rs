@@ -535,3 +535,49 @@ async fn a_server_set_back_to_a_backup_says_everything_again_also_in_many_pages(
         assert_eq!(row.row.phone, "301 555 0003");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_long_after_a_server_was_set_back_gets_all_that_changed_since() {
+    let mut server = Server::start().await;
+    let ana = Device::enrolled(&server, "ana").await;
+    let luis = Device::enrolled(&server, "luis").await;
+    let marta = Device::enrolled(&server, "marta").await;
+    ana.new_client("María Peña", "1").await;
+    ana.synced().await;
+    let backup = server.backup().await;
+    for n in 0..5 {
+        ana.new_client("Juan Ríos", &format!("2{n}")).await;
+        ana.synced().await;
+    }
+    marta.synced().await;
+    server.restore(&backup).await;
+    // First what nobody had before, then more than was lost.
+    luis.new_client("Luz Mora", "3").await;
+    luis.synced_anew().await;
+    ana.synced_anew().await;
+    for n in 0..10 {
+        luis.new_client("Otra Persona", &format!("4{n}")).await;
+        luis.synced().await;
+    }
+    marta.synced_anew().await;
+    assert_eq!(marta.portfolio().await.total, 17);
+    let again = Device::enrolled(&server, "marta").await;
+    assert_eq!(again.portfolio().await.total, 17);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_enrolled_after_the_backup_enrols_again_with_the_password_and_delivers() {
+    let mut server = Server::start().await;
+    let backup = server.backup().await;
+    let ana = Device::enrolled(&server, "ana").await;
+    ana.new_client("María Peña", "1").await;
+    ana.synced().await;
+    server.restore(&backup).await;
+    ana.new_client("Juan Ríos", "2").await;
+    let line = ana.until(|line| matches!(line.state, SyncState::Blocked { .. })).await;
+    assert_eq!(line.state, SyncState::Blocked { code: ErrorCode::SessionExpired });
+    let view = ana.synced_anew().await;
+    assert_eq!((view.line.waiting, view.receipt.unwrap().seq), (0, 2));
+    let marta = Device::enrolled(&server, "marta").await;
+    assert_eq!(marta.portfolio().await.total, 2);
+}

@@ -113,7 +113,7 @@ pub async fn start(config: Config, clients: usize) -> Result<(Running, Sample), 
         std::fs::remove_file(&unfinished).map_err(failed)?;
     }
     let service = secret(&app).await?;
-    let running = server::serve(app)?;
+    let running = server::serve(app).await?;
     let (api, metrics) = (running.api_url(), running.metrics_url());
     let sample = Sample { ready: true, api, metrics, users: USERS.to_vec(), service };
     Ok((running, sample))

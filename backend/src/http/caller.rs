@@ -265,7 +265,12 @@ async fn by_token(app: &Shared, sent: Sent<'_>, token: &str, by: By, escrow: boo
     }
     let user = user(app, claims.sub).await?;
     let revoked = match claims.device {
-        Some(device) => app.store.device(device).await?.is_some_and(|device| device.revoked_at.is_some()),
+        Some(device) => {
+            let device = app.store.device(device).await?.ok_or_else(|| {
+                unauthenticated().because("a device that enrolled after the backup that this server has")
+            })?;
+            device.revoked_at.is_some()
+        }
         None => false,
     };
     if !escrow && user.disabled {

@@ -42,7 +42,7 @@ struct Named {
 
 impl Named {
     fn status(&self, state: FileState) -> FileStatus {
-        FileStatus { received: state.received, bytes: self.info.bytes, complete: state.whole }
+        FileStatus { received: state.received, bytes: self.info.bytes, complete: state.whole, end: state.end }
     }
 
     /// Looks at a file that has all its bytes: it is whole, or begins anew.
@@ -52,8 +52,7 @@ impl Named {
         }
         let bytes = app.store.file_bytes(self.key).await?;
         if Hash::of(&bytes) == self.key.sha256 {
-            app.store.finish_file(self.key, now_ms()).await?;
-            return Ok(self.status(FileState { whole: true, ..state }));
+            return Ok(self.status(app.store.finish_file(self.key, now_ms()).await?));
         }
         tracing::warn!(file = %self.key.sha256, "the pieces of a file are not what its hash says; it begins anew");
         app.store.discard_file(self.key).await?;

@@ -76,6 +76,11 @@ const MODEL: Param = Param::new(
 );
 /// What a device has.
 pub const HAS: &[Param] = &[SEQ, CURSOR, MODEL];
+const SEEN: Param = Param::new(
+    "seen",
+    Form::Count,
+    "The largest `end` of all answers so far: where the server was set back from there, the answer is `anew`.",
+);
 const LIMIT: Param =
     Param::new("limit", Form::Number { min: 1, max: MAX_PULL_CHANGES }, "How many at most; 500 if absent.");
 const COUNT: Param =
@@ -90,7 +95,7 @@ const ASSESSMENTS: Param = Param::new(
 );
 const AFTER: Param = Param::new("after", Form::Place, "With `assessments=last`: `next` of the page before.");
 /// Which changes are wanted.
-pub const WANTED: &[Param] = &[CURSOR, LIMIT, COUNT, UNTIL, ASSESSMENTS, AFTER];
+pub const WANTED: &[Param] = &[CURSOR, SEEN, LIMIT, COUNT, UNTIL, ASSESSMENTS, AFTER];
 /// How many are wanted.
 pub const AT_MOST: &[Param] = &[LIMIT];
 
@@ -162,16 +167,17 @@ pub async fn pull(
 ) -> ApiResult<Response> {
     let limit = query.parsed(&LIMIT)?.unwrap_or(DEFAULT_PULL);
     let count = query.parsed(&COUNT)?.unwrap_or(false);
+    let seen = query.parsed(&SEEN)?.unwrap_or(0);
     let branch = caller.branch()?;
     let owner = (caller.reach == Reach::Own).then_some(caller.user);
     let assessments = query.text(&ASSESSMENTS);
     let page = if assessments == Some("last") {
         let after = query.parsed(&AFTER)?;
-        app.store.portfolio(PortfolioQuery { branch, owner, after, limit, count }).await?
+        app.store.portfolio(PortfolioQuery { branch, owner, after, seen, limit, count }).await?
     } else {
         let cursor = query.parsed(&CURSOR)?.unwrap_or(0);
         let (until, earlier) = (query.parsed(&UNTIL)?, assessments == Some("earlier"));
-        app.store.pull(PullQuery { branch, owner, cursor, limit, count, until, earlier }).await?
+        app.store.pull(PullQuery { branch, owner, cursor, seen, limit, count, until, earlier }).await?
     };
     packed(&headers, &Page { page, server_ms: now_ms() })
 }

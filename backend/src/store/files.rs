@@ -22,6 +22,8 @@ pub struct FileState {
     pub received: u64,
     /// Whether those are all, and what the hash says.
     pub whole: bool,
+    /// Where the sequence of the client's branch ended when this was so; 0 of a file of which nothing is stored.
+    pub end: u64,
 }
 
 /// Files of clients.
@@ -36,8 +38,9 @@ pub trait FileStore: Send + Sync {
     async fn add_piece(&self, file: FileKey, from: u64, piece: Vec<u8>) -> Result<FileState>;
     /// What is stored of a file.
     async fn file_bytes(&self, file: FileKey) -> Result<Vec<u8>>;
-    /// Notes when a file was found to be whole; the first time stays.
-    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<()>;
+    /// Notes when a file was found to be whole; the first time stays. It takes a place in the branch's sequence, so that
+    /// whoever was told can tell when it is lost.
+    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<FileState>;
     /// Throws away what is stored of a file, unless it is whole.
     async fn discard_file(&self, file: FileKey) -> Result<()>;
 }

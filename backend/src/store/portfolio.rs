@@ -19,6 +19,8 @@ pub struct PortfolioQuery {
     pub owner: Option<UserId>,
     /// Past this place, if not from the beginning.
     pub after: Option<Place>,
+    /// As of a [`PullQuery`].
+    pub seen: u64,
     /// At most so many.
     pub limit: u32,
     /// Whether to count what follows the page.
@@ -149,7 +151,7 @@ impl PortfolioQuery {
             changes.push(PageChange::of(body, || codec::key_of(place.section.kind(), place.id))?);
             next = Some(place);
         }
-        Ok(PullPage { changes, cursor: end, next: next.filter(|_| more), more, remaining: None })
+        Ok(PullPage { changes, cursor: end, end, next: next.filter(|_| more), more, ..PullPage::default() })
     }
 }
 
@@ -179,6 +181,7 @@ mod tests {
             branch: BranchId(Uuid::from_u128(1)),
             owner: owner.map(UserId),
             after: None,
+            seen: 0,
             limit: 1,
             count: false,
         };

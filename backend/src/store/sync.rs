@@ -166,6 +166,8 @@ pub struct PullQuery {
     pub owner: Option<UserId>,
     /// After this place in the branch's sequence.
     pub cursor: u64,
+    /// The furthest [`PullPage::end`] that the caller was told; 0 if none.
+    pub seen: u64,
     /// At most so many.
     pub limit: u32,
     /// Whether to count what follows the page.
@@ -185,6 +187,11 @@ impl PullQuery {
     /// SQL that goes on a condition of rows `r` of records, to leave those that a page holds; and on one of purges.
     pub(crate) fn among(&self) -> (String, &'static str) {
         if self.earlier { (format!(" AND {HAS_LATER}"), " AND false") } else { (String::new(), "") }
+    }
+
+    /// What the caller says of the branch's sequence.
+    pub(crate) fn told(&self) -> [u64; 2] {
+        [self.cursor, self.seen]
     }
 
     /// The last place to look at.
@@ -221,12 +228,18 @@ pub struct QuarantineQuery {
 }
 
 /// One page of changes, or of a portfolio.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct PullPage {
     /// In the order of the branch's sequence, or of [`Place`].
     pub changes: Vec<PageChange>,
     /// Where to go on; of a portfolio, the end of the branch's sequence.
     pub cursor: u64,
+    /// Where the branch's sequence ended when this page was read.
+    pub end: u64,
+    /// Whether the caller's places are of a history that this store was set back from: nothing is brought, and
+    /// everything is to be brought again from the beginning.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
     /// Where a portfolio goes on, while there is more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Place>,
@@ -235,6 +248,59 @@ pub struct PullPage {
     /// How many changes that is, if it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u64>,
+}
+
+impl PullPage {
+    /// For whom everything begins anew.
+    pub(crate) fn anew(end: u64) -> PullPage {
+        PullPage { end, anew: true, more: true, ..PullPage::default() }
+    }
+}
+
+/// Where the sequence of a branch ends, and whether what somebody says of it can be so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// The last place that was given out, or leapt to.
+    pub end: u64,
+    /// Whether every place that was said is of this history.
+    pub holds: bool,
+}
+
+impl Standing {
+    /// Nothing was said yet.
+    pub(crate) fn of(end: u64) -> Standing {
+        Standing { end, holds: true }
+    }
+
+    /// Somebody says that they were told of this place; `landing` is where the last leap from before it went.
+    pub(crate) fn told(&mut self, place: u64, landing: Option<u64>) {
+        self.holds &= place <= self.end && landing.is_none_or(|landing| landing <= place);
+    }
+}
+
+/// SQL: where the last leap from before a place went.
+pub(crate) const LANDING: &str =
+    "SELECT to_seq FROM leaps WHERE branch = $1 AND from_seq < $2 ORDER BY from_seq DESC LIMIT 1";
+
+/// How far sequences leap when a server starts.
+///
+/// A server that was set back to a backup would give out places a second time, and whoever has a cursor from before
+/// could not tell. So each start leaps over all places that a history which was lost may have given out: to the
+/// microseconds since 1970, which no branch has as many changes as; or, where the clock was set back, by a random
+/// number, which hardly lands where another history went on.
+#[derive(Debug, Clone, Copy)]
+pub struct Leap {
+    /// To this place.
+    pub to: u64,
+    /// Or by so much, where a sequence is at that place or beyond.
+    pub or_by: u64,
+}
+
+impl Leap {
+    /// Where a sequence that ends here goes on.
+    pub(crate) fn from(self, end: u64) -> u64 {
+        if end < self.to { self.to } else { end + self.or_by.max(1) }
+    }
 }
 
 /// One change, as it goes out: a [`vereda_domain::api::Change`] whose record is not read on the way from
@@ -299,8 +365,9 @@ pub trait SyncStore: Send + Sync {
     /// Adds a push. Every changed record takes the next place in the branch's sequence within the
     /// same transaction, so that no cursor ever skips one.
     async fn append(&self, append: Append) -> Result<Appended>;
-    /// Changes past a cursor. A cursor beyond the sequence (of a server restored from a backup)
-    /// starts over.
+    /// Lets the sequence of every branch leap, and notes from where to where: as a server starts, before it answers.
+    async fn leap(&self, leap: Leap) -> Result<()>;
+    /// Changes past a cursor. Whoever was told of places that are beyond the sequence, or leapt over, begins anew.
     async fn pull(&self, query: PullQuery) -> Result<PullPage>;
     /// Everybody with their last assessment, and what left. What changes meanwhile has a place in the branch's
     /// sequence past the `cursor` of the first page.

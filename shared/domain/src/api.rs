@@ -12,7 +12,7 @@
 //! | GET `/api/server` | | [`ServerInfo`], without a token |
 //! | GET `/api/sync/head` | | [`crate::event::ChainHead`] of the token's device |
 //! | POST `/api/sync/push` | [`Push`] | [`Pushed`] |
-//! | GET `/api/sync/pull?cursor=&limit=&count=&until=&assessments=&after=` | | [`Pulled`] |
+//! | GET `/api/sync/pull?cursor=&seen=&limit=&count=&until=&assessments=&after=` | | [`Pulled`] |
 //! | GET `/api/sync/status?seq=&cursor=&model=` | | 204 if nothing is new, else [`SyncStatus`] |
 //! | GET `/api/sync/quarantined?limit=` | | `Vec<`[`Quarantined`]`>`, latest first |
 //! | POST `/api/sync/fork` | [`DeviceInfo`] of the new device | [`Session`] |
@@ -451,6 +451,13 @@ pub struct Pulled {
     pub changes: Vec<Change>,
     /// Where to go on; of a portfolio, where the branch's changes stand: what changes after its first page is past that.
     pub cursor: u64,
+    /// Where the branch's changes stood when this was read: the largest of all answers is what to send as `seen`.
+    #[serde(default)]
+    pub end: u64,
+    /// The server was set back to a backup from before the places that were sent: nothing is brought; forget `cursor`, `next`
+    /// and `seen`, and pull from the beginning.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
     /// Where a portfolio goes on, while there is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -473,6 +480,9 @@ pub struct FileStatus {
     pub bytes: u64,
     /// Whether all of it is here and is what its hash says.
     pub complete: bool,
+    /// As of a pull: where the branch's changes stood. 0 while nothing of it is here.
+    #[serde(default)]
+    pub end: u64,
 }
 
 /// One change.

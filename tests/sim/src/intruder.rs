@@ -115,6 +115,16 @@ impl Intruder {
         Ok(())
     }
 
+    /// The end of its chain.
+    pub fn end(&self) -> (u64, Hash) {
+        (self.seq, self.prev)
+    }
+
+    /// The server has forgotten what came after this end, and nobody sends that again.
+    pub fn set_back(&mut self, end: (u64, Hash)) {
+        (self.seq, self.prev) = end;
+    }
+
     /// How many events it pushed.
     pub fn pushed(&self) -> u64 {
         self.seq

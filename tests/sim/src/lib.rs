@@ -46,6 +46,8 @@ pub struct Report {
     pub kills: u64,
     /// Restarts of the server.
     pub restarts: u64,
+    /// Times at which the server was set back to a backup.
+    pub restores: u64,
     /// Requests that went over a slow link.
     pub slow: u64,
     /// Times at which a device's disk filled up.
@@ -66,6 +68,7 @@ impl std::ops::AddAssign for Report {
         self.harmed += other.harmed;
         self.kills += other.kills;
         self.restarts += other.restarts;
+        self.restores += other.restores;
         self.slow += other.slow;
         self.full += other.full;
         self.refused += other.refused;
@@ -79,7 +82,7 @@ impl fmt::Display for Report {
         write!(
             f,
             "{} actions, {} events, {} requests of which {} came to harm and {} were slow, {} kills, {} restarts \
-             of the server, {} full disks with {} refusals, {} jumps of the server's clock, {} quarantined",
+             of the server, {} times that it was set back to a backup, {} full disks with {} refusals, {} jumps of the server's clock, {} quarantined",
             self.actions,
             self.events,
             self.requests,
@@ -87,6 +90,7 @@ impl fmt::Display for Report {
             self.slow,
             self.kills,
             self.restarts,
+            self.restores,
             self.full,
             self.refused,
             self.jumps,

@@ -3,9 +3,11 @@
 use crate::network::{Address, lock};
 use anyhow::{Context as _, Result};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use vereda_domain::BranchId;
 use vereda_domain::api::{AddUser, Role};
 use vereda_server::identity::passwords::PasswordCost;
+use vereda_server::store::sqlite::SqliteStore;
 use vereda_server::{Config, Running};
 
 /// Everybody's password.
@@ -79,6 +81,42 @@ impl Server {
             .await
             .map_err(vereda_server::error::ServerError::from)?;
         Ok(())
+    }
+
+    fn backup(&self) -> PathBuf {
+        self.folder.path().join("backup.db")
+    }
+
+    /// Makes a backup in the place of the one before, as `vereda-server backup` does while it serves.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn back_up(&self) -> Result<()> {
+        let (from, to) = (SqliteStore::file_in(self.folder.path()), self.backup());
+        let copy = move || {
+            if to.exists() {
+                std::fs::remove_file(&to)?;
+            }
+            SqliteStore::copy(&from, &to).context("a backup")
+        };
+        tokio::task::spawn_blocking(copy).await?
+    }
+
+    /// Sets it back to the backup.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot start.
+    pub async fn restore(&mut self) -> Result<()> {
+        self.stop().await;
+        let file = SqliteStore::file_in(self.folder.path());
+        for log in ["db-wal", "db-shm"] {
+            let log = file.with_extension(log);
+            if log.exists() {
+                std::fs::remove_file(log)?;
+            }
+        }
+        std::fs::copy(self.backup(), file)?;
+        self.start_again().await
     }
 
     /// Its database, to read it.

@@ -59,7 +59,10 @@ impl Device {
     }
 
     /// Enrols, and has pulled nothing yet.
-    async fn begun(server: &Server, time: &Time, username: &'static str, seed: u64) -> Result<Device> {
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn begun(server: &Server, time: &Time, username: &'static str, seed: u64) -> Result<Device> {
         let network = Network::to(server.address(), time, seed).await?;
         let folder = crate::folder()?;
         let keys = KeyStore::given(keyring_core::mock::Store::new().context("a key store")?);
@@ -258,6 +261,8 @@ pub struct World {
     inputs: Vec<Inputs>,
     report: Report,
     published: bool,
+    /// The end of the intruder's chain when the last backup was made.
+    backed_up: (u64, Hash),
 }
 
 impl World {
@@ -278,11 +283,13 @@ impl World {
         let model = Model::load(SCORECARD)?;
         let inputs = model.bundle().golden.iter().map(|golden| golden.inputs.clone()).collect();
         let intruder = Intruder::enrol(&server).await?;
+        server.back_up().await?;
         Ok(World {
             rng,
             time,
             server,
             devices,
+            backed_up: intruder.end(),
             intruder,
             inputs,
             report: Report::default(),
@@ -342,7 +349,8 @@ impl World {
     async fn act(&mut self, which: usize, what: u32) -> Result<()> {
         match what {
             0..13 => self.capture(which).await,
-            13..21 => self.edit(which).await,
+            13..20 => self.edit(which).await,
+            20..21 => self.back_up().await,
             21..24 => self.another_device(which).await,
             24..27 => self.attach(which).await,
             27..39 => self.assess(which).await,
@@ -365,7 +373,8 @@ impl World {
                 self.devices[which].network.deliver_late().await;
                 Ok(())
             }
-            89..91 => self.restart_server().await,
+            89..90 => self.restart_server().await,
+            90..91 => self.restore_server().await,
             91..93 => {
                 self.report.jumps += 1;
                 let hours = [-30, -1, 0, 1, 30];
@@ -595,6 +604,23 @@ impl World {
         self.report.restarts += 1;
         self.server.stop().await;
         self.server.start_again().await
+    }
+
+    async fn back_up(&mut self) -> Result<()> {
+        self.backed_up = self.intruder.end();
+        self.server.back_up().await
+    }
+
+    /// The server's disk is lost. What the last backup has is there again; the rest comes from the devices, and the
+    /// model from whoever published it.
+    async fn restore_server(&mut self) -> Result<()> {
+        self.report.restores += 1;
+        self.server.restore().await?;
+        self.intruder.set_back(self.backed_up);
+        if self.published {
+            self.server.publish(BOOSTED).await?;
+        }
+        Ok(())
     }
 
     async fn publish(&mut self) -> Result<()> {

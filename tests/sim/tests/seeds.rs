@@ -35,5 +35,6 @@ async fn nothing_is_lost_doubled_blocked_or_seen_differently() {
     println!("{sum}");
     // A simulation in which nothing happens proves nothing.
     assert!(sum.harmed > 1000 && sum.kills > 100 && sum.restarts > 50 && sum.quarantined > 50, "{sum}");
+    assert!(sum.restores > 30, "{sum}");
     assert!(sum.slow > 500 && sum.full > 100 && sum.refused > 50 && sum.jumps > 50, "{sum}");
 }

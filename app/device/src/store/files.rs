@@ -167,7 +167,7 @@ pub(crate) fn state(db: &Connection, client: ClientId, sha256: Hash) -> Result<O
         .optional()?)
 }
 
-/// The server has it now.
+/// The server has it.
 pub(crate) fn sent(db: &Connection, file: &Waiting) -> Result<()> {
     db.prepare_cached("UPDATE files SET sent = 1 WHERE client = ?1 AND sha256 = ?2")?
         .execute((file.client.to_string(), file.sha256.to_string()))?;

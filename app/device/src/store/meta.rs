@@ -69,6 +69,9 @@ pub(crate) const REFRESH_TOKEN: Key<String> = Key::new("refresh_token");
 /// The last timestamp made or seen.
 pub(crate) const CLOCK: Key<vereda_domain::hlc::Hlc> = Key::new("clock");
 pub(crate) const CURSOR: Key<u64> = Key::new("cursor");
+/// The furthest place in the branch's changes that the server told of: of what it holds, nothing that this device relies on
+/// is past that.
+pub(crate) const SEEN: Key<u64> = Key::new("seen");
 /// What of a first pull is still to come. Stores have it under the name of what it was at first.
 pub(crate) const FIRST_PULL: Key<FirstPull> = Key::new("earlier");
 pub(crate) const RECEIPT: Key<Receipt> = Key::new("receipt");
@@ -112,7 +115,13 @@ pub(crate) fn set<T: Serialize>(db: &Connection, key: &Key<T>, value: &T) -> Res
 /// Everything is pulled from the beginning.
 pub(crate) fn pull_anew(db: &Connection) -> Result<()> {
     clear(db, &CURSOR)?;
+    clear(db, &SEEN)?;
     clear(db, &FIRST_PULL)
+}
+
+/// The server told of this place.
+pub(crate) fn see(db: &Connection, end: u64) -> Result<()> {
+    if end > get(db, &SEEN)?.unwrap_or(0) { set(db, &SEEN, &end) } else { Ok(()) }
 }
 
 pub(crate) fn clear<T>(db: &Connection, key: &Key<T>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::meta::{self, FirstPull, Identity};
 use super::project::{Added, Words};
-use super::{chain, project};
+use super::{chain, files, project};
 use crate::error::Result;
 use rusqlite::Connection;
 use serde::{Deserialize, Deserializer};
@@ -20,6 +20,11 @@ use vereda_domain::{ClientId, Millis};
 pub(crate) struct Page {
     pub changes: Vec<Told>,
     pub cursor: u64,
+    /// 0 from a server that does not say it.
+    #[serde(default)]
+    pub end: u64,
+    #[serde(default)]
+    pub anew: bool,
     #[serde(default)]
     pub next: Option<String>,
     pub more: bool,
@@ -115,8 +120,7 @@ impl Part {
         }))
     }
 
-    /// What follows a page of this, while there is more of it; none if the page does not go on. A server that was restored
-    /// from a backup goes on before the place that it was asked for.
+    /// What follows a page of this, while there is more of it; none if the page does not go on.
     pub(crate) fn following(&self, page: &Page) -> Option<Part> {
         let next = match self {
             Part::Changes { .. } => Part::Changes { cursor: page.cursor },
@@ -158,6 +162,7 @@ pub(crate) fn apply(
     found_by.iter().try_for_each(|words| words.write(db))?;
     purge(db)?;
     meta::set(db, &meta::CLOCK, &clock.last())?;
+    meta::see(db, page.end)?;
     go_on(db, part, page)?;
     crate::fail::point("pull.applied");
     Ok(())
@@ -181,6 +186,12 @@ fn go_on(db: &Connection, part: &Part, page: &Page) -> Result<()> {
         }
         Part::Earlier { .. } => meta::clear(db, &meta::FIRST_PULL),
     }
+}
+
+/// The server was set back to an earlier state: so is what it changed since, and it may have lost any file.
+pub(crate) fn begin_anew(db: &Connection) -> Result<()> {
+    meta::pull_anew(db)?;
+    files::ask_again(db)
 }
 
 /// Applies one change; `text` is its record's, if it has one. What a client is found by from now on is

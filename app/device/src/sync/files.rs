@@ -6,7 +6,7 @@ use super::run::with_token;
 use crate::error::{DeviceError, Result};
 use crate::session::Session;
 use crate::store::files::{self, Waiting};
-use crate::store::{chain, remote};
+use crate::store::{chain, meta, remote};
 use crate::sync::http::AccessToken;
 use std::sync::Arc;
 use vereda_domain::api::{FileStatus, ProblemCode};
@@ -14,8 +14,9 @@ use vereda_domain::attachment::{CHUNK_BYTES, FileInfo};
 use vereda_domain::event::Hash;
 use vereda_domain::gateway::{FileRequest, SyncState};
 
-/// Sends what waits, the oldest first. What is captured meanwhile goes before the rest of it.
-pub(crate) async fn send(session: &Arc<Session>, server: &Server) -> Result<()> {
+/// Sends what waits, the oldest first. What is captured meanwhile goes before the rest of it. When this run has pulled, all
+/// that this device was told is of the history that the server has now, and what it says of files goes with it.
+pub(crate) async fn send(session: &Arc<Session>, server: &Server, pulled: bool) -> Result<()> {
     let total = session.read(files::counts).await?.1;
     let mut done = 0;
     let mut last = None;
@@ -24,7 +25,7 @@ pub(crate) async fn send(session: &Arc<Session>, server: &Server) -> Result<()> 
         let Some(file) = session.read(move |db| files::next(db, after.as_ref())).await? else {
             return Ok(());
         };
-        match upload(session, server, &file, done, total).await {
+        match upload(session, server, &file, pulled, (done, total)).await {
             Ok(true) => {}
             Ok(false) => {
                 session.wake.notify_one();
@@ -46,8 +47,8 @@ async fn upload(
     session: &Arc<Session>,
     server: &Server,
     file: &Waiting,
-    before: u64,
-    total: u64,
+    pulled: bool,
+    (before, total): (u64, u64),
 ) -> Result<bool> {
     let (client, sha256) = (file.client, file.sha256);
     let ask = |token: AccessToken| async move { server.file_status(&token, client, sha256).await };
@@ -80,6 +81,9 @@ async fn upload(
         .blocking(move |session| {
             session.store.write(|db| {
                 files::sent(db, &file)?;
+                if pulled {
+                    meta::see(db, status.end)?;
+                }
                 // It may have been all that a client who is not this officer's any more stayed for.
                 remote::purge(db)
             })?;

@@ -132,6 +132,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub part: Part,
+    /// The furthest place that the server told of; 0 if none.
+    pub seen: u64,
     /// So many changes at most.
     pub limit: u32,
     /// With how many follow it.
@@ -238,15 +240,16 @@ impl Server {
     }
 
     pub(crate) async fn pull(&self, token: &AccessToken, wanted: &Wanted) -> Result<Page> {
-        let Wanted { part, limit, count } = wanted;
+        let Wanted { part, seen, limit, count } = wanted;
         let count = if *count { "&count=true" } else { "" };
+        let seen = if *seen > 0 { format!("&seen={seen}") } else { String::new() };
         let part = match part {
             Part::Changes { cursor } => format!("cursor={cursor}"),
             Part::Portfolio { after: None, .. } => "assessments=last".to_owned(),
             Part::Portfolio { after: Some(after), .. } => format!("assessments=last&after={after}"),
             Part::Earlier { cursor, until } => format!("assessments=earlier&cursor={cursor}&until={until}"),
         };
-        let url = self.url(&format!("/api/sync/pull?{part}&limit={limit}{count}"));
+        let url = self.url(&format!("/api/sync/pull?{part}{seen}&limit={limit}{count}"));
         let response = self.checked(self.client.get(url), As::Holder(token)).await?;
         let bytes = body(response, MAX_ANSWER).await?;
         // A large page takes a while, for which other things here need not wait.

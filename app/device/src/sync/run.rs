@@ -79,10 +79,14 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
         push(session, &server, stats).await?;
     }
     if let Some(why) = session.escrow().await {
-        files::send(session, &server).await?;
+        files::send(session, &server, false).await?;
         return Err(DeviceError::Ended(why));
     }
-    let received = receive(session, &server, stats).await;
+    let mut received = receive(session, &server, stats).await;
+    if matches!(received, Err(DeviceError::SetBack)) {
+        begin_anew(session).await?;
+        received = receive(session, &server, stats).await;
+    }
     match &received {
         // Access has ended while a token still holds: what was captured is delivered first.
         Err(DeviceError::Refused(problem))
@@ -90,17 +94,30 @@ pub(crate) async fn run(session: &Arc<Session>, stats: &mut Stats) -> Result<()>
         Err(_) => return received,
         Ok(()) => {}
     }
-    files::send(session, &server).await?;
+    files::send(session, &server, received.is_ok()).await?;
     if let Err(error) = tidy(session).await {
         // On a full disk, for one: everything is found as well, and slower.
         tracing::warn!(%error, "the full-text index cannot be made one piece");
     }
     received?;
-    if earlier(session, &server, stats).await? {
+    match earlier(session, &server, stats).await {
         // They may have been scored by versions that nothing here named before.
-        model::update(session, &server, stats).await?;
+        Ok(true) => model::update(session, &server, stats).await,
+        Ok(false) => Ok(()),
+        Err(DeviceError::SetBack) => {
+            begin_anew(session).await?;
+            session.wake.notify_one();
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
-    Ok(())
+}
+
+/// The server was set back to a backup.
+async fn begin_anew(session: &Arc<Session>) -> Result<()> {
+    tracing::warn!("the server was set back to a backup; everything is pulled from the beginning");
+    session.write(|db| remote::begin_anew(db)).await?;
+    session.blocking(Session::count).await
 }
 
 /// Makes what searches go through one piece, in steps between which others write.
@@ -218,9 +235,7 @@ async fn push(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
             }
             let rewound = chain::rewind(db, &head)?;
             if rewound > 0 {
-                // The server was set back to an earlier state: so is what it changed since.
-                meta::pull_anew(db)?;
-                kept::ask_again(db)?;
+                remote::begin_anew(db)?;
             }
             Ok(rewound)
         })
@@ -372,7 +387,8 @@ async fn pull(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Res
 
 /// All of a part.
 async fn whole(session: &Arc<Session>, server: &Server, part: Part, stats: &mut Stats) -> Result<()> {
-    let wanted = Wanted { part, limit: session.pages.first, count: true };
+    let seen = session.read(|db| meta::get(db, &meta::SEEN)).await?.unwrap_or(0);
+    let wanted = Wanted { part, seen, limit: session.pages.first, count: true };
     let page = fetch(session, server, &wanted).await?;
     stats.to_receive = stats.received + page.changes.len() as u64 + page.remaining.unwrap_or(0);
     if !page.more {
@@ -434,11 +450,12 @@ async fn pages(
     mut page: Page,
     stats: &mut Stats,
 ) -> Result<()> {
-    let Wanted { mut part, mut limit, .. } = wanted;
+    let Wanted { mut part, mut seen, mut limit, .. } = wanted;
     loop {
         let begun = Instant::now();
+        seen = seen.max(page.end);
         let next = part.following(&page).filter(|_| page.more);
-        let next = next.map(|part| Wanted { part, limit, count: false });
+        let next = next.map(|part| Wanted { part, seen, limit, count: false });
         let ahead = async {
             match &next {
                 Some(next) => fetch(session, server, next).await.map(Some),
@@ -464,14 +481,16 @@ fn next_limit(pages: PageSizes, limit: u32, took: Duration) -> u32 {
 async fn earlier(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
     let (mut limit, mut done, mut total) = (session.pages.first, 0, None);
     loop {
-        let next = session.read(|db| Ok((Part::later(db)?, chain::counts(db)?.0))).await?;
-        let (Some(part), 0) = next else { return Ok(done > 0) };
+        let next = session
+            .read(|db| Ok((Part::later(db)?, meta::get(db, &meta::SEEN)?.unwrap_or(0), chain::counts(db)?.0)))
+            .await?;
+        let (Some(part), seen, 0) = next else { return Ok(done > 0) };
         if total.is_none() {
             // Everybody is here, which is worth saying before the server has counted the others.
             session.board.set_state(SyncState::ReceivingEarlier { done, total });
         }
         let begun = Instant::now();
-        let wanted = Wanted { part, limit, count: total.is_none() };
+        let wanted = Wanted { part, seen, limit, count: total.is_none() };
         let page = fetch(session, server, &wanted).await?;
         let all = *total.get_or_insert(page.changes.len() as u64 + page.remaining.unwrap_or(0));
         let received = apply(session, wanted.part, page).await?;
@@ -486,6 +505,9 @@ async fn fetch(session: &Arc<Session>, server: &Server, wanted: &Wanted) -> Resu
     let ask = |token: AccessToken| async move { server.pull(&token, wanted).await };
     let page = with_token(session, server, ask).await?;
     crate::fail::point("pull.received");
+    if page.anew {
+        return Err(DeviceError::SetBack);
+    }
     if page.more && wanted.part.following(&page).is_none() {
         return Err(DeviceError::Server("its pages do not go on".into()));
     }

@@ -233,6 +233,8 @@ async fn a_manager_may_decide_where_an_officer_may_not_any_more() {
         }],
         cursor: 1,
         more: false,
+        end: 0,
+        anew: false,
         next: None,
         remaining: None,
         server_ms: START,

@@ -29,6 +29,8 @@ async fn an_answer_waits_for_one_page_of_a_large_pull_at_the_most() {
                 changes,
                 cursor: page + 1,
                 more: true,
+                end: 0,
+                anew: false,
                 next: None,
                 remaining: None,
                 server_ms: START,

@@ -191,7 +191,6 @@ impl Device {
         view
     }
 
-    /// Waits, as the screens do, until the line is as expected.
     /// Syncs with a server that was set back to a backup: the session may be older than that knows, and then the
     /// password is asked for.
     pub async fn synced_anew(&self) -> SyncView {
@@ -202,6 +201,7 @@ impl Device {
         self.synced().await
     }
 
+    /// Waits, as the screens do, until the line is as expected.
     pub async fn until(&self, expected: impl Fn(&SyncLine) -> bool) -> SyncLine {
         let patience = tokio::time::Instant::now() + Duration::from_secs(60);
         let (mut since, mut last) = (0, None);

@@ -39,14 +39,23 @@ impl FileStore for PostgresStore {
         Ok(pieces.concat())
     }
 
-    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<()> {
+    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<FileState> {
         let doing = "note that a file is whole";
         let sha256: &[u8] = &file.sha256.0;
-        write!(self, doing, |t| {
-            let sql = "UPDATE files SET whole_ms = $3 WHERE client = $1 AND sha256 = $2 AND whole_ms IS NULL";
-            run(t, doing, sql, &[&file.client.0, &sha256, &now]).await?
-        });
-        Ok(())
+        Ok(write!(self, doing, |t| {
+            // First, as whoever erases the client has it when the file is taken away.
+            let sql = "SELECT id FROM branches \
+                       WHERE id = (SELECT branch FROM records WHERE kind = 'client' AND id = $1) FOR UPDATE";
+            if let Some(branch) = first(t, doing, sql, &[&file.client.0]).await? {
+                let branch: uuid::Uuid = get(&branch, 0)?;
+                let sql =
+                    "UPDATE files SET whole_ms = $3 WHERE client = $1 AND sha256 = $2 AND whole_ms IS NULL";
+                if run(t, doing, sql, &[&file.client.0, &sha256, &now]).await? == 1 {
+                    run(t, doing, "UPDATE branches SET seq = seq + 1 WHERE id = $1", &[&branch]).await?;
+                }
+            }
+            state(t, file, "").await?
+        }))
     }
 
     async fn discard_file(&self, file: FileKey) -> Result<()> {
@@ -84,16 +93,22 @@ async fn add_piece_in(t: &Transaction<'_>, file: FileKey, from: u64, piece: &[u8
     run(t, doing, sql, &[key.0, &key.1, &to_i64(from), &piece]).await?;
     let sql = "UPDATE files SET received = $3 WHERE client = $1 AND sha256 = $2";
     run(t, doing, sql, &[key.0, &key.1, &to_i64(received)]).await?;
-    Ok(FileState { received, whole: false })
+    Ok(FileState { received, ..now })
 }
 
 /// `lock` is empty, or `FOR UPDATE`.
 async fn state(t: &Transaction<'_>, file: FileKey, lock: &str) -> Result<FileState> {
-    let sql =
-        format!("SELECT received, whole_ms IS NOT NULL FROM files WHERE client = $1 AND sha256 = $2 {lock}");
+    let sql = format!(
+        "SELECT received, whole_ms IS NOT NULL, (SELECT b.seq FROM records r JOIN branches b ON b.id = r.branch \
+                 WHERE r.kind = 'client' AND r.id = files.client) FROM files WHERE client = $1 AND sha256 = $2 {lock}"
+    );
     let sha256: &[u8] = &file.sha256.0;
     match first(t, "find a file", &sql, &[&file.client.0, &sha256]).await? {
         None => Ok(FileState::default()),
-        Some(row) => Ok(FileState { received: to_u64(get(&row, 0)?), whole: get(&row, 1)? }),
+        Some(row) => Ok(FileState {
+            received: to_u64(get(&row, 0)?),
+            whole: get(&row, 1)?,
+            end: to_u64(get(&row, 2)?),
+        }),
     }
 }

@@ -39,6 +39,11 @@ impl SyncStore for PostgresStore {
         Ok(write!(self, "store a push", |t| append_in(t, &append).await?))
     }
 
+    async fn leap(&self, leap: Leap) -> Result<()> {
+        write!(self, "let sequences leap", |t| leap_in(t, leap).await?);
+        Ok(())
+    }
+
     async fn pull(&self, query: PullQuery) -> Result<PullPage> {
         let mut client = self.client().await?;
         let t = reading(&mut client, "read changes").await?;
@@ -145,6 +150,35 @@ async fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Resul
         }
     }
     Ok(found)
+}
+
+/// Where the branch's sequence ends, and whether these places are of it.
+async fn standing(t: &Transaction<'_>, branch: BranchId, told: &[u64]) -> Result<Standing> {
+    let mut standing = Standing::of(branch_seq(t, branch, "").await?);
+    for place in told.iter().filter(|place| **place > 0) {
+        let row = first(t, "find a place", LANDING, &[&branch.0, &to_i64(*place)]).await?;
+        standing.told(*place, row.map(|row| get(&row, 0).map(to_u64)).transpose()?);
+    }
+    Ok(standing)
+}
+
+async fn leap_in(t: &Transaction<'_>, leap: Leap) -> Result<()> {
+    let doing = "let sequences leap";
+    // In one order, for several servers may start at once.
+    let rows = all(t, doing, "SELECT id, seq FROM branches ORDER BY id FOR UPDATE", &[]).await?;
+    let mut branches: Vec<Uuid> = Vec::with_capacity(rows.len());
+    let (mut ends, mut landings) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for row in &rows {
+        let end = get(row, 1)?;
+        branches.push(get(row, 0)?);
+        ends.push(end);
+        landings.push(to_i64(leap.from(to_u64(end))));
+    }
+    let sql = "INSERT INTO leaps(branch, from_seq, to_seq) SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[])";
+    run(t, doing, sql, &[&branches, &ends, &landings]).await?;
+    let sql = "UPDATE branches SET seq = l.seq FROM unnest($1::uuid[], $2::bigint[]) AS l(id, seq) \
+               WHERE branches.id = l.id";
+    run(t, doing, sql, &[&branches, &landings]).await.map(|_| ())
 }
 
 async fn append_in(t: &Transaction<'_>, append: &Append) -> Result<Appended> {
@@ -325,8 +359,11 @@ async fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u
 
 async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let doing = "read changes";
-    let end = branch_seq(t, query.branch, "").await?;
-    let cursor = if query.cursor > end { 0 } else { query.cursor };
+    let Standing { end, holds } = standing(t, query.branch, &query.told()).await?;
+    if !holds {
+        return Ok(PullPage::anew(end));
+    }
+    let cursor = query.cursor;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let (from, one_more) = (to_i64(cursor), i64::from(query.limit) + 1);
     let (records, purges) = query.among();
@@ -364,11 +401,14 @@ async fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, true) => Some(count_in(t, query, last).await?),
     };
     let cursor = if more { last } else { query.end(end).max(cursor) };
-    Ok(PullPage { changes, cursor, next: None, more, remaining })
+    Ok(PullPage { changes, cursor, end, more, remaining, ..PullPage::default() })
 }
 
 async fn portfolio_in(t: &Transaction<'_>, query: PortfolioQuery) -> Result<PullPage> {
-    let end = branch_seq(t, query.branch, "").await?;
+    let Standing { end, holds } = standing(t, query.branch, &[query.seen]).await?;
+    if !holds {
+        return Ok(PullPage::anew(end));
+    }
     let mut rows = Vec::new();
     for stretch in query.stretches(query.after) {
         let room = (query.limit as usize + 1).saturating_sub(rows.len());

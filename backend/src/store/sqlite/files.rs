@@ -40,7 +40,7 @@ impl FileStore for SqliteStore {
             let sql = "INSERT INTO files(client, sha256, received) VALUES (?1, ?2, ?3) \
                        ON CONFLICT DO UPDATE SET received = excluded.received";
             run(t, doing, sql, params![key.0, key.1, to_i64(received)])?;
-            Ok(FileState { received, whole: false })
+            Ok(FileState { received, ..now })
         })
         .await
     }
@@ -57,11 +57,16 @@ impl FileStore for SqliteStore {
         .await
     }
 
-    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<()> {
+    async fn finish_file(&self, file: FileKey, now: Millis) -> Result<FileState> {
         let doing = "note that a file is whole";
         self.write(doing, move |t| {
             let sql = "UPDATE files SET whole_ms = ?3 WHERE client = ?1 AND sha256 = ?2 AND whole_ms IS NULL";
-            run(t, doing, sql, params![file.client.0, file.sha256.0, now]).map(drop)
+            if run(t, doing, sql, params![file.client.0, file.sha256.0, now])? == 1 {
+                let sql = "UPDATE branches SET seq = seq + 1 \
+                           WHERE id = (SELECT branch FROM records WHERE kind = 'client' AND id = ?1)";
+                run(t, doing, sql, [file.client.0])?;
+            }
+            state(t, file)
         })
         .await
     }
@@ -85,9 +90,14 @@ impl FileStore for SqliteStore {
 fn state(t: &Transaction<'_>, file: FileKey) -> Result<FileState> {
     let doing = "find a file";
     let get = |e| database(doing, e);
-    let sql = "SELECT received, whole_ms IS NOT NULL FROM files WHERE client = ?1 AND sha256 = ?2";
+    let sql = "SELECT received, whole_ms IS NOT NULL, (SELECT b.seq FROM records r JOIN branches b ON b.id = r.branch \
+                 WHERE r.kind = 'client' AND r.id = files.client) FROM files WHERE client = ?1 AND sha256 = ?2";
     let found = first(t, doing, sql, params![file.client.0, file.sha256.0], |row| {
-        Ok(FileState { received: to_u64(row.get(0).map_err(get)?), whole: row.get(1).map_err(get)? })
+        Ok(FileState {
+            received: to_u64(row.get(0).map_err(get)?),
+            whole: row.get(1).map_err(get)?,
+            end: to_u64(row.get(2).map_err(get)?),
+        })
     })?;
     Ok(found.unwrap_or_default())
 }

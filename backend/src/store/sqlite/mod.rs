@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, oneshot};
 use writer::{Job, LogRule, Writer};
 
 /// Schema changes, in order; the file's `user_version` says how many it has had.
-pub(super) const MIGRATIONS: [&str; 11] = [
+pub(super) const MIGRATIONS: [&str; 12] = [
     include_str!("schema.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
@@ -40,6 +40,7 @@ pub(super) const MIGRATIONS: [&str; 11] = [
     include_str!("schema_9.sql"),
     include_str!("schema_10.sql"),
     include_str!("schema_11.sql"),
+    include_str!("schema_12.sql"),
 ];
 
 /// Statements that a connection keeps prepared: more than there are.

@@ -38,6 +38,10 @@ impl SyncStore for SqliteStore {
         self.write_apart("store a push", move |t| append_in(t, &append)).await
     }
 
+    async fn leap(&self, leap: Leap) -> Result<()> {
+        self.write("let sequences leap", move |t| leap_in(t, leap)).await
+    }
+
     async fn pull(&self, query: PullQuery) -> Result<PullPage> {
         self.read("read changes", move |t| pull_in(t, query)).await
     }
@@ -140,6 +144,33 @@ fn records_and_waiting(t: &Transaction<'_>, keys: Vec<RecordKey>) -> Result<Foun
         }
     }
     Ok(found)
+}
+
+/// Where the branch's sequence ends, and whether these places are of it.
+fn standing(t: &Transaction<'_>, branch: BranchId, told: &[u64]) -> Result<Standing> {
+    let doing = "find a place";
+    let mut standing = Standing::of(branch_seq(t, branch)?);
+    for place in told.iter().filter(|place| **place > 0) {
+        let landing = first(t, doing, LANDING, params![branch.0, to_i64(*place)], |row| {
+            Ok(to_u64(row.get(0).map_err(|e| database(doing, e))?))
+        })?;
+        standing.told(*place, landing);
+    }
+    Ok(standing)
+}
+
+fn leap_in(t: &Transaction<'_>, leap: Leap) -> Result<()> {
+    let doing = "let sequences leap";
+    let get = |e| database(doing, e);
+    let ends: Vec<(Uuid, u64)> = all(t, doing, "SELECT id, seq FROM branches", [], |row| {
+        Ok((row.get(0).map_err(get)?, to_u64(row.get(1).map_err(get)?)))
+    })?;
+    for (branch, end) in ends {
+        let values = params![branch, to_i64(end), to_i64(leap.from(end))];
+        run(t, doing, "INSERT INTO leaps(branch, from_seq, to_seq) VALUES (?1, ?2, ?3)", values)?;
+        run(t, doing, "UPDATE branches SET seq = ?3 WHERE id = ?1 AND seq = ?2", values)?;
+    }
+    Ok(())
 }
 
 fn append_in(t: &Transaction<'_>, append: &Append) -> Result<Appended> {
@@ -291,8 +322,11 @@ fn count_in(t: &Transaction<'_>, query: PullQuery, after: u64) -> Result<u64> {
 fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
     let doing = "read changes";
     let get = |e| database(doing, e);
-    let end = branch_seq(t, query.branch)?;
-    let cursor = if query.cursor > end { 0 } else { query.cursor };
+    let Standing { end, holds } = standing(t, query.branch, &query.told())?;
+    if !holds {
+        return Ok(PullPage::anew(end));
+    }
+    let cursor = query.cursor;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let rows: Vec<(u64, Option<String>, String, Uuid)> = {
         let read = |row: &rusqlite::Row<'_>| {
@@ -339,11 +373,14 @@ fn pull_in(t: &Transaction<'_>, query: PullQuery) -> Result<PullPage> {
         (true, true) => Some(count_in(t, query, last)?),
     };
     let cursor = if more { last } else { query.end(end).max(cursor) };
-    Ok(PullPage { changes, cursor, next: None, more, remaining })
+    Ok(PullPage { changes, cursor, end, more, remaining, ..PullPage::default() })
 }
 
 fn portfolio_in(t: &Transaction<'_>, query: PortfolioQuery) -> Result<PullPage> {
-    let end = branch_seq(t, query.branch)?;
+    let Standing { end, holds } = standing(t, query.branch, &[query.seen])?;
+    if !holds {
+        return Ok(PullPage::anew(end));
+    }
     let mut rows = Vec::new();
     for stretch in query.stretches(query.after) {
         let room = (query.limit as usize + 1).saturating_sub(rows.len());
@@ -447,10 +484,18 @@ mod tests {
         connection.progress_handler(1000, Some(step)).unwrap();
         let t = connection.transaction().unwrap();
         let (branch, owner) = (BranchId(branch), Some(owner));
-        let query =
-            PullQuery { branch, owner, cursor: 0, limit: 2, count: true, until: None, earlier: false };
+        let query = PullQuery {
+            branch,
+            owner,
+            cursor: 0,
+            seen: 0,
+            limit: 2,
+            count: true,
+            until: None,
+            earlier: false,
+        };
         let changes = pull_in(&t, query).unwrap();
-        let query = PortfolioQuery { branch, owner, after: None, limit: 2, count: true };
+        let query = PortfolioQuery { branch, owner, after: None, seen: 0, limit: 2, count: true };
         for page in [changes, portfolio_in(&t, query).unwrap()] {
             assert_eq!((page.changes.len(), page.remaining), (2, Some(2)));
         }
