@@ -1,14 +1,18 @@
 //! The server of a simulated world.
 
 use crate::network::{Address, lock};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use vereda_domain::BranchId;
 use vereda_domain::api::{AddUser, Role};
 use vereda_server::identity::passwords::PasswordCost;
 use vereda_server::store::sqlite::SqliteStore;
 use vereda_server::{Config, Running};
+
+/// How long a server that was stopped may have its database open.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everybody's password.
 pub const PASSWORD: &str = "una palabra muy larga";
@@ -108,15 +112,23 @@ impl Server {
     /// When there is none, or it cannot start.
     pub async fn restore(&mut self) -> Result<()> {
         self.stop().await;
-        let file = SqliteStore::file_in(self.folder.path());
-        for log in ["db-wal", "db-shm"] {
-            let log = file.with_extension(log);
-            if log.exists() {
-                std::fs::remove_file(log)?;
-            }
-        }
-        std::fs::copy(self.backup(), file)?;
+        self.closed().await?;
+        std::fs::copy(self.backup(), SqliteStore::file_in(self.folder.path()))?;
         self.start_again().await
+    }
+
+    /// Waits until nothing of a server that was stopped has its database open, and leaves it without a log. A process that
+    /// ended has nothing open; in this one connections that were cut end a moment later.
+    async fn closed(&self) -> Result<()> {
+        let database = rusqlite::Connection::open(SqliteStore::file_in(self.folder.path()))?;
+        // Whoever changes this must be alone.
+        let alone = || database.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0));
+        let patience = Instant::now() + PATIENCE;
+        while alone().ok() != Some("delete".to_owned()) {
+            ensure!(Instant::now() < patience, "the server that was stopped has its database open");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
     }
 
     /// Its database, to read it.

@@ -83,10 +83,23 @@ impl Server {
         rusqlite::Connection::open(self.folder.path().join("vereda.db")).unwrap()
     }
 
+    /// Waits until nothing of it has its database open, and leaves that without a log: connections that were cut end a
+    /// moment after it was stopped.
+    async fn closed(&self) {
+        let database = self.database();
+        // Whoever changes this must be alone.
+        let alone = || database.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0));
+        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        while alone().ok() != Some("delete".to_owned()) {
+            assert!(std::time::Instant::now() < patience, "its database stays open");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Its database as it is now. It is stopped and started again.
     pub async fn backup(&mut self) -> Vec<u8> {
         self.stop().await;
-        self.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        self.closed().await;
         let backup = std::fs::read(self.folder.path().join("vereda.db")).unwrap();
         self.start_again().await;
         backup
@@ -95,7 +108,7 @@ impl Server {
     /// Sets it back to a backup.
     pub async fn restore(&mut self, backup: &[u8]) {
         self.stop().await;
-        self.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        self.closed().await;
         std::fs::write(self.folder.path().join("vereda.db"), backup).unwrap();
         self.start_again().await;
     }
