@@ -42,10 +42,9 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
 ];
-/// What is kept of the file in memory by each connection, in KiB.
-const CACHE_KIB: i64 = 16 * 1024;
-/// The same for the one that writes: a page of a first pull touches the leaves of every index.
-const WRITER_CACHE_KIB: i64 = 32 * 1024;
+/// What is kept of the file in memory by each connection, in KiB: a page of a first pull touches the leaves of every index,
+/// and half of a search over a large portfolio is checking and decrypting pages that are not kept.
+const CACHE_KIB: i64 = 32 * 1024;
 
 /// The open store.
 #[derive(Debug)]
@@ -98,7 +97,6 @@ impl Store {
             // On a full disk, for one: the store is whole without them, and slower.
             tracing::warn!(%error, "the portfolio's indexes cannot be made");
         }
-        writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         let reader = connect(&path, key, OpenMode::Existing)?;
         reader.pragma_update(None, "query_only", true)?;
         let store = Store { writer: Mutex::new(writer), turns: Turns::default(), reader: Mutex::new(reader) };
