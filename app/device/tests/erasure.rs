@@ -56,7 +56,7 @@ async fn a_client_who_was_erased_goes_from_every_device_and_sync_goes_on() {
     assert!(ana.app.drafts().await.unwrap().is_empty());
 
     // A server set back to a backup gets the chain again, and of her what is left.
-    server.restore(&backup).await;
+    server.restore(backup).await;
     let view = ana.synced_anew().await;
     assert_eq!((view.line.waiting, view.line.quarantined, view.receipt.unwrap().seq), (0, 3, 5));
     let again = Device::enrolled(&server, "ana").await;

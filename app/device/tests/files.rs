@@ -161,7 +161,7 @@ async fn a_file_that_a_server_lost_when_it_was_set_back_is_sent_again() {
     carries.store(u64::MAX, Ordering::SeqCst);
     ana.until(|line| line.files == 0 && line.state == SyncState::Idle).await;
 
-    server.restore(&backup).await;
+    server.restore(backup).await;
     ana.synced_anew().await;
     ana.until(|line| line.files == 0 && line.state == SyncState::Idle).await;
     let marta = Device::enrolled(&server, "marta").await;

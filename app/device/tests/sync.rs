@@ -294,7 +294,7 @@ async fn a_server_set_back_to_a_backup_gets_everything_again() {
     ana.new_client("Luz Mora", "3").await;
     assert_eq!(ana.synced().await.receipt.unwrap().seq, 3);
 
-    server.restore(&backup).await;
+    server.restore(backup).await;
     let view = ana.synced_anew().await;
     assert_eq!((view.line.waiting, view.receipt.unwrap().seq), (0, 3));
     let again = Device::enrolled(&server, "ana").await;
@@ -522,7 +522,7 @@ async fn a_server_set_back_to_a_backup_says_everything_again_also_in_many_pages(
         ana.synced().await;
     }
     marta.synced().await;
-    server.restore(&backup).await;
+    server.restore(backup).await;
     // Her own work is all there: only the place up to which she has everything is not.
     marta.synced_anew().await;
     let view = ana.synced_anew().await;
@@ -550,7 +550,7 @@ async fn who_comes_long_after_a_server_was_set_back_gets_all_that_changed_since(
         ana.synced().await;
     }
     marta.synced().await;
-    server.restore(&backup).await;
+    server.restore(backup).await;
     // First what nobody had before, then more than was lost.
     luis.new_client("Luz Mora", "3").await;
     luis.synced_anew().await;
@@ -572,7 +572,7 @@ async fn a_device_that_enrolled_after_the_backup_enrols_again_with_the_password_
     let ana = Device::enrolled(&server, "ana").await;
     ana.new_client("María Peña", "1").await;
     ana.synced().await;
-    server.restore(&backup).await;
+    server.restore(backup).await;
     ana.new_client("Juan Ríos", "2").await;
     let line = ana.until(|line| matches!(line.state, SyncState::Blocked { .. })).await;
     assert_eq!(line.state, SyncState::Blocked { code: ErrorCode::SessionExpired });

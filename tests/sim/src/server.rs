@@ -1,18 +1,14 @@
 //! The server of a simulated world.
 
 use crate::network::{Address, lock};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 use vereda_domain::BranchId;
 use vereda_domain::api::{AddUser, Role};
 use vereda_server::identity::passwords::PasswordCost;
 use vereda_server::store::sqlite::SqliteStore;
 use vereda_server::{Config, Running};
-
-/// How long a server that was stopped may have its database open.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everybody's password.
 pub const PASSWORD: &str = "una palabra muy larga";
@@ -26,6 +22,8 @@ pub struct Server {
     config: Config,
     address: Address,
     folder: tempfile::TempDir,
+    /// How often its disk was lost.
+    disks: u32,
     /// The branch of everybody.
     pub branch: BranchId,
 }
@@ -41,7 +39,7 @@ impl Server {
         let mut config = Config {
             listen: any,
             metrics_listen: any,
-            data_dir: folder.path().to_owned(),
+            data_dir: folder.path().join("0"),
             password_cost: PasswordCost::Simulated,
             ..Config::default()
         };
@@ -60,7 +58,7 @@ impl Server {
             };
             people.add_user(user).await?;
         }
-        Ok(Server { running: Some(running), config, address, folder, branch })
+        Ok(Server { running: Some(running), config, address, folder, disks: 0, branch })
     }
 
     /// Where it listens.
@@ -88,47 +86,35 @@ impl Server {
     }
 
     fn backup(&self) -> PathBuf {
-        self.folder.path().join("backup.db")
+        self.folder.path().join("backup")
     }
 
-    /// Makes a backup in the place of the one before, as `vereda-server backup` does while it serves.
+    /// Makes a backup in the place of the one before, while it serves.
     ///
     /// # Errors
     /// When it cannot be made.
     pub async fn back_up(&self) -> Result<()> {
-        let (from, to) = (SqliteStore::file_in(self.folder.path()), self.backup());
+        let (config, to) = (self.config.clone(), self.backup());
         let copy = move || {
             if to.exists() {
-                std::fs::remove_file(&to)?;
+                std::fs::remove_dir_all(&to)?;
             }
-            SqliteStore::copy(&from, &to).context("a backup")
+            vereda_server::backup::backup(&config, &to).context("a backup")
         };
-        tokio::task::spawn_blocking(copy).await?
+        tokio::task::spawn_blocking(copy).await?.map(drop)
     }
 
-    /// Sets it back to the backup.
+    /// Its disk is lost, and it goes on with the backup on another one: connections that were cut may have the lost one's
+    /// database open a moment longer.
     ///
     /// # Errors
-    /// When there is none, or it cannot start.
+    /// When there is no backup, or it cannot start.
     pub async fn restore(&mut self) -> Result<()> {
         self.stop().await;
-        self.closed().await?;
-        std::fs::copy(self.backup(), SqliteStore::file_in(self.folder.path()))?;
+        self.disks += 1;
+        self.config.data_dir = self.folder.path().join(self.disks.to_string());
+        copy_folder(&self.backup(), &self.config.data_dir).context("the backup")?;
         self.start_again().await
-    }
-
-    /// Waits until nothing of a server that was stopped has its database open, and leaves it without a log. A process that
-    /// ended has nothing open; in this one connections that were cut end a moment later.
-    async fn closed(&self) -> Result<()> {
-        let database = rusqlite::Connection::open(SqliteStore::file_in(self.folder.path()))?;
-        // Whoever changes this must be alone.
-        let alone = || database.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0));
-        let patience = Instant::now() + PATIENCE;
-        while alone().ok() != Some("delete".to_owned()) {
-            ensure!(Instant::now() < patience, "the server that was stopped has its database open");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        Ok(())
     }
 
     /// Its database, to read it.
@@ -137,7 +123,7 @@ impl Server {
     /// When it cannot be opened.
     pub fn database(&self) -> Result<rusqlite::Connection> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        Ok(rusqlite::Connection::open_with_flags(self.folder.path().join("vereda.db"), flags)?)
+        Ok(rusqlite::Connection::open_with_flags(SqliteStore::file_in(&self.config.data_dir), flags)?)
     }
 
     /// Stops it.
@@ -157,4 +143,18 @@ impl Server {
         self.running = Some(running);
         Ok(())
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let copy = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &copy)?;
+        } else {
+            std::fs::copy(entry.path(), copy)?;
+        }
+    }
+    Ok(())
 }

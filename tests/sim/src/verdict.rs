@@ -124,7 +124,11 @@ fn chains(world: &World, shown: &[SyncView]) -> Result<()> {
     Ok(())
 }
 
-fn quarantines(world: &World) -> Result<u64> {
+/// Exactly the intruder's events are quarantined, and how many these are.
+///
+/// # Errors
+/// When others are, or not all of them.
+pub fn quarantines(world: &World) -> Result<u64> {
     let database = world.server.database()?;
     let mut statement = database
         .prepare("SELECT device, count(*), group_concat(outcome) FROM events WHERE quarantined GROUP BY 1")?;

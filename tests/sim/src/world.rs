@@ -5,6 +5,7 @@ use crate::intruder::{self, Intruder};
 use crate::network::{Network, Weather};
 use crate::server::{PASSWORD, PEOPLE, Server};
 use crate::time::Time;
+use crate::verdict;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -617,6 +618,7 @@ impl World {
         self.report.restores += 1;
         self.server.restore().await?;
         self.intruder.set_back(self.backed_up);
+        verdict::quarantines(self).context("after a restore")?;
         if self.published {
             self.server.publish(BOOSTED).await?;
         }

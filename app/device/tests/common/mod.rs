@@ -12,6 +12,7 @@ use vereda_domain::client::{CONSENT_TEXT_VERSION, ClientField, Consent};
 use vereda_domain::gateway::*;
 use vereda_domain::{BranchId, ClientId, Millis};
 use vereda_scoring::{Inputs, Model};
+use vereda_server::store::sqlite::SqliteStore;
 use vereda_server::{Config, Running};
 
 pub const PIN: &str = "274913";
@@ -37,7 +38,7 @@ impl Server {
         let mut config = Config {
             listen: any,
             metrics_listen: any,
-            data_dir: folder.path().to_owned(),
+            data_dir: folder.path().join("data"),
             ..Config::default()
         };
         config.limits.drain_ms = 200;
@@ -80,36 +81,21 @@ impl Server {
     /// The server's own database, to do to it what no request can. Stop the server first.
     pub fn database(&self) -> rusqlite::Connection {
         assert!(self.running.is_none());
-        rusqlite::Connection::open(self.folder.path().join("vereda.db")).unwrap()
+        rusqlite::Connection::open(SqliteStore::file_in(&self.config.data_dir)).unwrap()
     }
 
-    /// Waits until nothing of it has its database open, and leaves that without a log: connections that were cut end a
-    /// moment after it was stopped.
-    async fn closed(&self) {
-        let database = self.database();
-        // Whoever changes this must be alone.
-        let alone = || database.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0));
-        let patience = std::time::Instant::now() + Duration::from_secs(20);
-        while alone().ok() != Some("delete".to_owned()) {
-            assert!(std::time::Instant::now() < patience, "its database stays open");
-            tokio::task::yield_now().await;
-        }
+    /// A folder with what it has now; it goes on meanwhile.
+    pub async fn backup(&self) -> PathBuf {
+        let (config, to) = (self.config.clone(), self.folder.path().join(uuid::Uuid::now_v7().to_string()));
+        let copied =
+            tokio::task::spawn_blocking(move || vereda_server::backup::backup(&config, &to).map(|_| to));
+        copied.await.unwrap().unwrap()
     }
 
-    /// Its database as it is now. It is stopped and started again.
-    pub async fn backup(&mut self) -> Vec<u8> {
+    /// Its disk is lost, and it goes on with a backup.
+    pub async fn restore(&mut self, backup: PathBuf) {
         self.stop().await;
-        self.closed().await;
-        let backup = std::fs::read(self.folder.path().join("vereda.db")).unwrap();
-        self.start_again().await;
-        backup
-    }
-
-    /// Sets it back to a backup.
-    pub async fn restore(&mut self, backup: &[u8]) {
-        self.stop().await;
-        self.closed().await;
-        std::fs::write(self.folder.path().join("vereda.db"), backup).unwrap();
+        self.config.data_dir = backup;
         self.start_again().await;
     }
 
