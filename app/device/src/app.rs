@@ -151,7 +151,7 @@ impl App {
     pub(crate) fn untouched(&self) -> Result<Arc<Session>> {
         let session = self.current().ok_or(DeviceError::Locked)?;
         if session.until_lock().is_zero() {
-            self.0.close();
+            self.0.close_of(&session);
             return Err(DeviceError::Locked);
         }
         Ok(session)
@@ -516,7 +516,16 @@ async fn give_up(server: &Server, session: &ServerSession) {
 impl Inner {
     /// Closes the open store, if one is. Its key is forgotten when the last reader has finished.
     pub(crate) fn close(&self) {
-        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.close_if(|_| true);
+    }
+
+    /// Closes the open store if it is this session's: it may have been closed, and opened again, since somebody looked.
+    pub(crate) fn close_of(&self, session: &Arc<Session>) {
+        self.close_if(|open| Arc::ptr_eq(&open.session, session));
+    }
+
+    fn close_if(&self, meant: impl FnOnce(&mut Open) -> bool) {
+        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take_if(meant);
         if open.is_some() {
             drop(open);
             self.board.clear();
@@ -539,17 +548,17 @@ async fn auto_lock(app: Weak<Inner>, session: Weak<Session>) {
     // Looked at often enough that a change of the setting, or of the clock, counts soon.
     const LOOK: Duration = Duration::from_secs(5);
     loop {
-        let left = match session.upgrade() {
-            Some(session) => session.until_lock(),
-            None => return,
-        };
+        let Some(open) = session.upgrade() else { return };
+        let left = open.until_lock();
         if left.is_zero() {
             if let Some(app) = app.upgrade() {
                 tracing::info!("locked: nobody has touched the app");
-                app.close();
+                app.close_of(&open);
             }
             return;
         }
+        // It is not kept open while this sleeps.
+        drop(open);
         tokio::time::sleep(left.min(LOOK)).await;
     }
 }

@@ -53,6 +53,11 @@ mod real {
         }
     }
 
+    /// Whether anybody can see the page: it is in front, and the screen is on.
+    pub fn shown() -> bool {
+        web_sys::window().and_then(|w| w.document()).is_some_and(|document| !document.hidden())
+    }
+
     /// Calls back for every event of these kinds on the window, for as long as the page lives.
     pub fn on_window(kinds: &[&str], callback: impl FnMut() + 'static) {
         let Some(window) = web_sys::window() else { return };
@@ -298,6 +303,9 @@ mod real {
     }
     pub fn set_hash(_: &str, _: bool) {}
     pub fn back() {}
+    pub fn shown() -> bool {
+        true
+    }
     pub fn on_window(_: &[&str], _: impl FnMut() + 'static) {}
     pub struct KeyListener;
     pub fn on_key(_: impl FnMut(String) -> bool + 'static) -> KeyListener {

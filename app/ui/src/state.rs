@@ -213,8 +213,9 @@ impl App {
         browser::on_window(&["hashchange"], move || moved.call(()));
         let sized = Callback::new(move |()| self.measure());
         browser::on_window(&["resize"], move || sized.call(()));
-        let online = Callback::new(move |()| {
-            // The sync engine looks by itself in a while; the network is here now.
+        // The sync engine looks by itself in a while, and a phone that sleeps stops its timers: but the network is here
+        // now, or the officer is.
+        let sync = Callback::new(move |()| {
             if self.status.peek().as_ref().is_some_and(|status| status.phase == Phase::Open) {
                 dioxus::core::spawn_forever(async move {
                     // What came of it is said by the line below every screen.
@@ -222,7 +223,12 @@ impl App {
                 });
             }
         });
-        browser::on_window(&["online"], move || online.call(()));
+        browser::on_window(&["online"], move || sync.call(()));
+        browser::on_window(&["visibilitychange"], move || {
+            if browser::shown() {
+                sync.call(());
+            }
+        });
         let mut touched = self.touched;
         let touch = Callback::new(move |()| touched.set(browser::now()));
         browser::on_window(&["pointerdown", "keydown", "wheel", "touchmove"], move || touch.call(()));

@@ -5,6 +5,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use vereda_e2e::process::{free_port, signal};
@@ -73,6 +74,7 @@ async fn whatever_goes_wrong_is_said_in_both_languages_and_costs_nothing() -> Re
     phone.call("sync_now", Value::Null).await?;
     bundle_is_refused(&phone, "model-refusal-format").await?;
     work.is_there(&phone).await?;
+    nobody_waits_for_the_clock(&phone).await?;
     phone.close().await?;
 
     // A clock that is a year ahead, and then one that is a year behind.
@@ -389,6 +391,22 @@ async fn delivered(phone: &Window<'_>, server: &Server, officer: &SignIn, assess
     let token = server.token(officer).await?;
     let entry = server.get(&token, &format!("/api/history/{assessment}")).await?;
     ensure!(entry["rescore"]["outcome"] == "same", "scored there to the same bits: {}", entry["rescore"]);
+    Ok(())
+}
+
+/// A minute after a sync the app looks again by itself. Whoever comes back to it, or whose network does, has it at once.
+async fn nobody_waits_for_the_clock(phone: &Window<'_>) -> Result<()> {
+    let done_at =
+        async || -> Result<Value> { Ok(phone.call("sync", Value::Null).await?["line"]["done_at"].clone()) };
+    for event in ["online", "visibilitychange"] {
+        phone.call("sync_now", Value::Null).await?;
+        let before = done_at().await?;
+        phone.script("window.dispatchEvent(new Event(arguments[0]))", vec![json!(event)]).await?;
+        let synced = until(event, || async { Ok((done_at().await? != before).then_some(())) });
+        tokio::time::timeout(Duration::from_secs(30), synced)
+            .await
+            .with_context(|| format!("after {event}"))??;
+    }
     Ok(())
 }
 

@@ -154,14 +154,13 @@ impl Device {
     /// When the app itself fails; that the network does is no error.
     pub async fn sync(&mut self) -> Result<SyncView> {
         self.awake().await?;
-        let view = match self.app.sync_now().await {
-            // On a slow link the time to lock may come while it waits.
-            Err(error) if error.code == ErrorCode::Locked => {
-                self.awake().await?;
-                self.app.sync().await.map_err(told)?
-            }
-            view => view.map_err(told)?,
-        };
+        let mut view = self.app.sync_now().await;
+        // On a slow link the time to lock may come while it waits, and what is still on its way makes it later.
+        while view.as_ref().is_err_and(|error| error.code == ErrorCode::Locked) {
+            self.awake().await?;
+            view = self.app.sync().await;
+        }
+        let view = view.map_err(told)?;
         if let Some(receipt) = &view.receipt {
             self.receipts.push((receipt.seq, receipt.hash));
         }

@@ -188,6 +188,20 @@ async fn the_store_locks_itself_when_nobody_touches_it() {
     assert_eq!(code(device.app.set_settings(bad).await), ErrorCode::InvalidInput);
 }
 
+/// Whoever finds that it is time to lock may be late: by then somebody else may have unlocked.
+#[tokio::test(flavor = "multi_thread")]
+async fn time_that_was_up_for_one_session_does_not_lock_the_next() {
+    let (device, earlier) = Device::ready().await;
+    let other = user(2, Role::Officer);
+    device.add(&other);
+    device.app.lock().await.unwrap();
+    let open = device.unlock(&other).await;
+    device.app.0.close_of(&earlier);
+    assert_eq!(device.app.status().await.unwrap().phase, Phase::Open);
+    device.app.0.close_of(&open);
+    assert_eq!(device.app.status().await.unwrap().phase, Phase::Locked { retry_at: None });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_users_of_a_device_have_stores_of_their_own() {
     let (mut device, _) = Device::ready().await;
