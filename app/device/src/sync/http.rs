@@ -328,9 +328,16 @@ impl Server {
     }
 
     /// The bytes of a published version.
+    ///
+    /// # Errors
+    /// [`DeviceError::Server`] for what is no bundle at all, such as the page of a hotel's network, which answers whatever
+    /// it is asked: a bundle that was damaged is refused for an hour, this only until the network is well.
     pub(crate) async fn bundle(&self, token: &AccessToken, version: u32) -> Result<Vec<u8>> {
         let url = self.url(&format!("/api/models/{version}/bundle"));
         let response = self.checked(self.client.get(url), As::Holder(token)).await?;
+        if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+            return Err(DeviceError::Server("something else came in the place of a model".into()));
+        }
         body(response, vereda_scoring::MAX_BYTES).await
     }
 
@@ -567,17 +574,32 @@ mod tests {
         assert!(silent.await.unwrap() > 100_000);
     }
 
-    #[tokio::test]
-    async fn a_proxy_that_counts_is_understood_without_a_document() {
+    /// Where this is answered, once, whatever is asked.
+    async fn answering(answer: &'static str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let _ = stream.read(&mut [0; 4096]).await.unwrap();
-            let answer = "HTTP/1.1 429 x\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nBusy";
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
+        url
+    }
+
+    #[tokio::test]
+    async fn the_page_of_a_hotels_network_is_no_damaged_model() {
+        let token = AccessToken { kind: TokenType::Bearer, token: "t".into() };
+        let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
+        let answer = server(&answering(page).await).bundle(&token, 1).await;
+        assert!(matches!(answer, Err(DeviceError::Server(_))), "{answer:?}");
+        let bundle = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(server(&answering(bundle).await).bundle(&token, 1).await.unwrap(), b"{}");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_counts_is_understood_without_a_document() {
+        let url = answering("HTTP/1.1 429 x\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nBusy").await;
         let server = server(&url);
         let answer = server.checked(server.client.get(url), As::Anybody).await;
         let Err(DeviceError::Refused(problem)) = answer else { panic!("{answer:?}") };

@@ -140,11 +140,14 @@ async fn receive(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> 
 
 /// Asks, in one small request, whether anything is new when nothing waits here.
 async fn idle(session: &Arc<Session>, server: &Server, stats: &mut Stats) -> Result<bool> {
+    let now = session.now();
     let points = session
-        .read(|db| {
+        .read(move |db| {
             let waits = chain::counts(db)?.0 > 0
                 || kept::counts(db)?.0 > 0
-                || meta::get(db, &meta::FIRST_PULL)?.is_some();
+                || meta::get(db, &meta::FIRST_PULL)?.is_some()
+                // A run that pulled assessments may have ended before it fetched the models that they name.
+                || !models::missing(db, now)?.is_empty();
             // Who never sent anything has no receipt, and an empty chain at the server; who never got
             // anything has no cursor, and is at the beginning.
             let seq = meta::get(db, &meta::RECEIPT)?.map_or(0, |receipt| receipt.seq);

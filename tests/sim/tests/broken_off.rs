@@ -1,4 +1,4 @@
-//! A server is set back to a backup while a new device is in the middle of its first pull.
+//! What a device was in the middle of when its network broke, wherever that was, is not forgotten.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -12,10 +12,13 @@ use vereda_sim::time::Time;
 use vereda_sim::world::Device;
 
 const SCORECARD: &[u8] = include_bytes!("../../../models/bundles/reference-scorecard-1.json");
+const BOOSTED: &[u8] = include_bytes!("../../../models/bundles/reference-boosted-2.json");
 /// Two pages of clients, and two of assessments.
 const CLIENTS: usize = 6;
-/// Requests after which the network breaks: from before the first page to after the last.
+/// Requests after which the network breaks: in a first pull from before the first page to after the last.
 const CUTS: std::ops::Range<u64> = 3..14;
+/// And in a run that brings an assessment and its model.
+const MODEL_CUTS: std::ops::Range<u64> = 1..8;
 
 async fn new_client(device: &Device, n: usize, now: i64) -> ClientId {
     let request = CreateClientRequest {
@@ -73,14 +76,15 @@ async fn shown(device: &Device) -> BTreeSet<String> {
     found
 }
 
+fn inputs() -> Inputs {
+    Model::load(SCORECARD).unwrap().bundle().golden[0].inputs.clone()
+}
+
 /// The other device of this officer assesses everybody again after the backup, and is lost with the server's disk. So
 /// what the new device had by then passed over, since something later had taken its place, is the last again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_pull_that_was_broken_anywhere_brings_all_that_the_server_has_afterwards() {
-    let inputs = {
-        let model = Model::load(SCORECARD).unwrap();
-        model.bundle().golden[0].inputs.clone()
-    };
+    let inputs = inputs();
     for cut in CUTS {
         let time = Time::default();
         let mut server = Server::start().await.unwrap();
@@ -113,6 +117,38 @@ async fn a_first_pull_that_was_broken_anywhere_brings_all_that_the_server_has_af
         assert!(missing.is_empty(), "cut {cut}: {missing:?}");
         new.network.close();
         other.network.close();
+        server.stop().await;
+    }
+}
+
+/// Scored with the version before by a device that did not know of the new one yet. A run that pulls it and is broken
+/// before that model came finds nothing new the next time, and what was scored could not be shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_broken_anywhere_brings_the_models_that_assessments_name() {
+    let inputs = inputs();
+    for cut in MODEL_CUTS {
+        let time = Time::default();
+        let mut server = Server::start().await.unwrap();
+        server.publish(SCORECARD).await.unwrap();
+        let mut old = Device::enrol(&server, &time, "ana", 1).await.unwrap();
+        let client = new_client(&old, 1, time.now()).await;
+        synced(&mut old).await;
+        old.network.set(Weather::Down);
+        assess(&old, client, &inputs).await;
+        server.publish(BOOSTED).await.unwrap();
+        let mut new = Device::enrol(&server, &time, "ana", 2).await.unwrap();
+        synced(&mut new).await;
+        new.network.set(Weather::Down);
+        old.network.set(Weather::Fair);
+        synced(&mut old).await;
+
+        broken(&mut new, cut).await;
+        new.network.set(Weather::Fair);
+        synced(&mut new).await;
+        let seen = new.sees().await.unwrap_or_else(|error| panic!("cut {cut}: {error:#}"));
+        assert_eq!(seen[client.to_string()]["assessments"].as_array().unwrap().len(), 1, "cut {cut}");
+        old.network.close();
+        new.network.close();
         server.stop().await;
     }
 }
