@@ -335,7 +335,9 @@ impl Server {
     pub(crate) async fn bundle(&self, token: &AccessToken, version: u32) -> Result<Vec<u8>> {
         let url = self.url(&format!("/api/models/{version}/bundle"));
         let response = self.checked(self.client.get(url), As::Holder(token)).await?;
-        if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") {
+        let kind = response.headers().get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+        // A proxy may have added a charset.
+        if !kind.starts_with(b"application/json") {
             return Err(DeviceError::Server("something else came in the place of a model".into()));
         }
         body(response, vereda_scoring::MAX_BYTES).await
@@ -593,7 +595,8 @@ mod tests {
         let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
         let answer = server(&answering(page).await).bundle(&token, 1).await;
         assert!(matches!(answer, Err(DeviceError::Server(_))), "{answer:?}");
-        let bundle = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        let bundle =
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(server(&answering(bundle).await).bundle(&token, 1).await.unwrap(), b"{}");
     }
 
