@@ -155,10 +155,13 @@ impl Device {
     pub async fn sync(&mut self) -> Result<SyncView> {
         self.awake().await?;
         let mut view = self.app.sync_now().await;
-        // On a slow link the time to lock may come while it waits, and what is still on its way makes it later.
-        while view.as_ref().is_err_and(|error| error.code == ErrorCode::Locked) {
-            self.awake().await?;
-            view = self.app.sync().await;
+        // On a slow link the time to lock may come while it waits, and once more while what is still on its way makes it
+        // later; a store that locks itself again and again is a fault.
+        for _ in 0..2 {
+            if view.as_ref().is_err_and(|error| error.code == ErrorCode::Locked) {
+                self.awake().await?;
+                view = self.app.sync().await;
+            }
         }
         let view = view.map_err(told)?;
         if let Some(receipt) = &view.receipt {
