@@ -15,6 +15,7 @@ pub(crate) mod fork;
 pub(crate) mod log;
 pub(crate) mod meta;
 pub(crate) mod models;
+pub(crate) mod packed;
 pub(crate) mod portfolio;
 pub(crate) mod project;
 pub(crate) mod remote;
@@ -41,6 +42,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 /// What is kept of the file in memory by each connection, in KiB: a page of a first pull touches the leaves of every index,
 /// and half of a search over a large portfolio is checking and decrypting pages that are not kept.

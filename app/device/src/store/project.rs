@@ -1,8 +1,9 @@
 //! Records, and the tables that screens read, made from them in the same transaction.
 
+use super::packed::{pack, unpack};
 use super::{files, meta};
 use crate::error::Result;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use vereda_domain::client::{ClientField, compact, fold_name, phone_key};
 use vereda_domain::event::{Event, Stub};
 use vereda_domain::record::{AssessmentRecord, ClientRecord, Record, RecordKey, Rescore};
@@ -23,11 +24,20 @@ pub(crate) fn columns(key: &RecordKey) -> (&'static str, String) {
 /// A record, if it is here.
 pub(crate) fn load(db: &Connection, key: &RecordKey) -> Result<Option<Record>> {
     let (kind, id) = columns(key);
-    let json: Option<String> = db
-        .prepare_cached("SELECT json FROM records WHERE kind = ?1 AND id = ?2")?
-        .query_row((kind, id), |row| row.get(0))
-        .optional()?;
-    Ok(json.map(|json| Record::read(&json)).transpose()?)
+    db.prepare_cached("SELECT json, packed FROM records WHERE kind = ?1 AND id = ?2")?
+        .query_row((kind, id), |row| Ok(read(row)))
+        .optional()?
+        .transpose()
+}
+
+/// The record of a row that has `json` and `packed`.
+fn read(row: &Row<'_>) -> Result<Record> {
+    let text = match row.get_ref(1)?.as_blob_or_null().map_err(rusqlite::Error::from)? {
+        Some(packed) => unpack(packed)?,
+        // Kept by a version before schema 6, and not changed since.
+        None => row.get(0)?,
+    };
+    Ok(Record::read(&text)?)
 }
 
 /// A client, if it is here.
@@ -61,14 +71,14 @@ pub(crate) fn put(db: &Connection, record: &Record) -> Result<Option<Words>> {
 fn keep(db: &Connection, record: &Record) -> Result<()> {
     let (kind, id) = columns(&record.key());
     db.prepare_cached(
-        "INSERT INTO records (kind, id, json) VALUES (?1, ?2, ?3)
-         ON CONFLICT (kind, id) DO UPDATE SET json = excluded.json",
+        "INSERT INTO records (kind, id, json, packed) VALUES (?1, ?2, '', ?3)
+         ON CONFLICT (kind, id) DO UPDATE SET json = excluded.json, packed = excluded.packed",
     )?
-    .execute((kind, id, serde_json::to_string(record)?))?;
+    .execute((kind, id, pack(&serde_json::to_string(record)?)?))?;
     Ok(())
 }
 
-/// What became of a record that was to be kept as the text that it was read from.
+/// What became of a record that was to be kept as it came.
 pub(crate) enum Added {
     /// It is here already, and nothing was done.
     Known,
@@ -76,12 +86,12 @@ pub(crate) enum Added {
     New(Option<Words>),
 }
 
-/// Keeps a record that is not here yet, as the text that it was read from, and makes its row.
-pub(crate) fn add(db: &Connection, record: &Record, text: &str) -> Result<Added> {
+/// Keeps a record that is not here yet, as the text that it was read from was packed, and makes its row.
+pub(crate) fn add(db: &Connection, record: &Record, packed: &[u8]) -> Result<Added> {
     let (kind, id) = columns(&record.key());
     let added = db
-        .prepare_cached("INSERT OR IGNORE INTO records (kind, id, json) VALUES (?1, ?2, ?3)")?
-        .execute((kind, id, text))?;
+        .prepare_cached("INSERT OR IGNORE INTO records (kind, id, json, packed) VALUES (?1, ?2, '', ?3)")?
+        .execute((kind, id, packed))?;
     if added == 0 { Ok(Added::Known) } else { Ok(Added::New(project(db, record)?)) }
 }
 
@@ -312,11 +322,11 @@ pub(crate) fn rebuild(db: &Connection) -> Result<()> {
             keep(db, &record)?;
         }
     }
-    let mut records = db.prepare("SELECT json FROM records")?;
+    let mut records = db.prepare("SELECT json, packed FROM records")?;
     let mut rows = records.query([])?;
     let mut found_by = Vec::new();
     while let Some(row) = rows.next()? {
-        found_by.extend(project(db, &Record::read(&row.get::<_, String>(0)?)?)?);
+        found_by.extend(project(db, &read(row)?)?);
         if found_by.len() == TOGETHER {
             found_by.drain(..).try_for_each(|words: Words| words.write(db))?;
         }

@@ -4,6 +4,7 @@ mod cut;
 mod damage;
 mod flow;
 mod guarded;
+mod packed;
 mod pull;
 mod saves;
 mod search;
