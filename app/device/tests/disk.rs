@@ -182,7 +182,8 @@ async fn a_portfolio_that_does_not_fit_arrives_when_there_is_room() {
     let server = Server::start().await;
     server.publish(common::SCORECARD).await;
     let source = Device::enrolled(&server, "ana").await;
-    for n in 0..400 {
+    // More than fit into a megabyte, packed as they are.
+    for n in 0..1200 {
         source.app.create_client(client(n)).await.unwrap();
     }
     source.synced().await;
@@ -192,7 +193,7 @@ async fn a_portfolio_that_does_not_fit_arrives_when_there_is_room() {
     small.disk.resize(32 * 1024).unwrap();
     let view = app.sync_now().await.unwrap();
     assert_eq!(view.line.state, SyncState::Idle, "{:?}", view.last_error);
-    assert_eq!(app.portfolio(PortfolioRequest::default()).await.unwrap().total, 400);
+    assert_eq!(app.portfolio(PortfolioRequest::default()).await.unwrap().total, 1200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
