@@ -1,7 +1,7 @@
 //! One client: capturing, editing, what happened.
 
 use super::meta::{Identity, People};
-use super::{chain, drafts, files, portfolio, project};
+use super::{chain, drafts, files, lasts, portfolio, project};
 use crate::error::{DeviceError, Result};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ pub(crate) fn edit(
 pub(crate) fn view(db: &Connection, identity: &Identity, id: ClientId) -> Result<ClientView> {
     let client = project::client(db, id)?.ok_or(DeviceError::NotFound("client"))?;
     let people = People::load(db)?;
-    let mut scores = portfolio::scores(db, &id.to_string(), 100)?;
+    let mut scores = lasts::all_of(db, &id.to_string(), 100)?;
     scores.reverse();
     let mut timeline = client_timeline(&client, &people);
     for score in &scores {

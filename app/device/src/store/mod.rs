@@ -12,6 +12,7 @@ pub(crate) mod client;
 pub(crate) mod drafts;
 pub(crate) mod files;
 pub(crate) mod fork;
+pub(crate) mod lasts;
 pub(crate) mod log;
 pub(crate) mod meta;
 pub(crate) mod models;
@@ -95,7 +96,7 @@ impl Store {
         let mut writer = connect(&path, key, mode)?;
         migrate(&mut writer)?;
         // A first pull that was cut off left them out.
-        if let Err(error) = project::index(&writer) {
+        if let Err(error) = indexed(&mut writer) {
             // On a full disk, for one: the store is whole without them, and slower.
             tracing::warn!(%error, "the portfolio's indexes cannot be made");
         }
@@ -164,6 +165,13 @@ impl Store {
             meta::set(db, &meta::PROJECTION, &project::VERSION)
         })
     }
+}
+
+/// Makes the portfolio's indexes that are not there, all of them or none.
+fn indexed(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    project::index(&transaction)?;
+    Ok(transaction.commit()?)
 }
 
 /// Whether a store of this length can be whole. SQLite takes a file without a whole page for a new

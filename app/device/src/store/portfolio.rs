@@ -1,15 +1,13 @@
 //! The portfolio: windows, search, and who a new client might already be.
 
-use super::id;
 use super::meta::People;
+use super::{id, lasts};
 use crate::error::{DeviceError, Result};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::{HashMap, HashSet};
 use vereda_domain::client::{ClientField, ClientFields, compact, fold_name, phone_key};
-use vereda_domain::gateway::{
-    ClientRow, Duplicate, DuplicateReason, LastScore, PortfolioPage, PortfolioRequest,
-};
-use vereda_domain::{AssessmentId, ClientId, Decision};
+use vereda_domain::gateway::{ClientRow, Duplicate, DuplicateReason, PortfolioPage, PortfolioRequest};
+use vereda_domain::{ClientId, Decision};
 use vereda_scoring::bundle::Group;
 
 /// The most rows in one window.
@@ -140,48 +138,14 @@ fn client_row(people: &People, row: &Row<'_>) -> Result<ClientRow> {
     })
 }
 
-/// Puts the last score of each to them: of all at once, since while a first pull goes on the index is
-/// not there and the whole table is gone through.
+/// Puts the last score of each to them.
 fn with_last_scores(db: &Connection, rows: &mut [ClientRow]) -> Result<()> {
     let clients: Vec<ClientId> = rows.iter().map(|row| row.id).collect();
-    // Of a group SQLite gives the row that has the `max`: <https://sqlite.org/lang_select.html#bareagg>.
-    let mut statement = db.prepare_cached(
-        "SELECT id, risk_group, probability, at, decision, client, max(hlc) FROM assessments
-         WHERE client IN (SELECT value FROM json_each(?1)) GROUP BY client",
-    )?;
-    let mut found = statement.query([serde_json::to_string(&clients)?])?;
-    let mut last: HashMap<ClientId, LastScore> = HashMap::new();
-    while let Some(row) = found.next()? {
-        last.insert(id(&row.get::<_, String>(5)?)?, score(row)?);
-    }
+    let mut last = lasts::of(db, &clients)?;
     for row in rows {
         row.last = last.remove(&row.id);
     }
     Ok(())
-}
-
-/// The last scores of a client, latest first.
-pub(crate) fn scores(db: &Connection, client: &str, limit: u32) -> Result<Vec<LastScore>> {
-    let mut statement = db.prepare_cached(
-        "SELECT id, risk_group, probability, at, decision FROM assessments
-         WHERE client = ?1 ORDER BY hlc DESC LIMIT ?2",
-    )?;
-    let mut rows = statement.query((client, limit))?;
-    let mut scores = Vec::new();
-    while let Some(row) = rows.next()? {
-        scores.push(score(row)?);
-    }
-    Ok(scores)
-}
-
-fn score(row: &Row<'_>) -> Result<LastScore> {
-    Ok(LastScore {
-        assessment: id::<AssessmentId>(&row.get::<_, String>(0)?)?,
-        group: group(row.get(1)?)?,
-        probability: row.get(2)?,
-        at: row.get(3)?,
-        decision: decision(row.get(4)?)?,
-    })
 }
 
 /// A stored group's index as a group.

@@ -1,5 +1,6 @@
 //! Records, and the tables that screens read, made from them in the same transaction.
 
+use super::lasts::{self, Last};
 use super::packed::{pack, unpack};
 use super::{files, meta};
 use crate::error::Result;
@@ -58,11 +59,11 @@ pub(crate) fn assessment(db: &Connection, id: AssessmentId) -> Result<Option<Ass
 
 /// Keeps a record and makes its projection.
 pub(crate) fn save(db: &Connection, record: &Record) -> Result<()> {
-    put(db, record)?.map_or(Ok(()), |words| words.write(db))
+    write_later(db, &[put(db, record)?], lasts::kept(db)?)
 }
 
-/// Keeps a record and makes its row; what a client is found by is for the caller to write.
-pub(crate) fn put(db: &Connection, record: &Record) -> Result<Option<Words>> {
+/// Keeps a record and makes its row; the rest is for the caller to write.
+pub(crate) fn put(db: &Connection, record: &Record) -> Result<Later> {
     keep(db, record)?;
     project(db, record)
 }
@@ -82,8 +83,8 @@ fn keep(db: &Connection, record: &Record) -> Result<()> {
 pub(crate) enum Added {
     /// It is here already, and nothing was done.
     Known,
-    /// It is kept, and its row made; a client's words are to be written with those of others.
-    New(Option<Words>),
+    /// It is kept, and its row made; the rest is to be written with that of others.
+    New(Later),
 }
 
 /// Keeps a record that is not here yet, as the text that it was read from was packed, and makes its row.
@@ -95,11 +96,38 @@ pub(crate) fn add(db: &Connection, record: &Record, packed: &[u8]) -> Result<Add
     if added == 0 { Ok(Added::Known) } else { Ok(Added::New(project(db, record)?)) }
 }
 
+/// What is made from a record besides its row, and is written after the rows.
+#[derive(Debug)]
+pub(crate) enum Later {
+    /// What a client is found by.
+    Words(Words),
+    /// What may be its client's last score.
+    Last(Last),
+}
+
+/// Writes what is made from many records: words first and together, see [`Words`]; last scores only where those are kept.
+pub(crate) fn write_later(db: &Connection, later: &[Later], lasts_kept: bool) -> Result<()> {
+    for later in later {
+        if let Later::Words(words) = later {
+            words.write(db)?;
+        }
+    }
+    for later in later {
+        if let Later::Last(last) = later
+            && lasts_kept
+        {
+            last.write(db)?;
+        }
+    }
+    Ok(())
+}
+
 /// What a client is found by.
 ///
 /// The full-text index gathers what it is given and writes it in large pieces, but gives up gathering
 /// before each statement that SQLite may have to take back by itself, as those are that make a row.
 /// So whoever makes many rows writes the words of all of them together, after the rows.
+#[derive(Debug)]
 pub(crate) struct Words {
     n: i64,
     name: String,
@@ -110,7 +138,7 @@ pub(crate) struct Words {
 
 impl Words {
     /// Puts them into the index.
-    pub(crate) fn write(&self, db: &Connection) -> Result<()> {
+    fn write(&self, db: &Connection) -> Result<()> {
         db.prepare_cached(
             "INSERT OR REPLACE INTO clients_words (rowid, name, document, phone, place)
              VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -120,11 +148,11 @@ impl Words {
     }
 }
 
-/// Makes a record's row, and says what it is found by.
-fn project(db: &Connection, record: &Record) -> Result<Option<Words>> {
+/// Makes a record's row, and says what else is to be written.
+fn project(db: &Connection, record: &Record) -> Result<Later> {
     match record {
-        Record::Client(client) => project_client(db, client).map(Some),
-        Record::Assessment(assessment) => project_assessment(db, assessment).map(|()| None),
+        Record::Client(client) => project_client(db, client).map(Later::Words),
+        Record::Assessment(assessment) => project_assessment(db, assessment).map(Later::Last),
     }
 }
 
@@ -167,11 +195,20 @@ fn project_client(db: &Connection, client: &ClientRecord) -> Result<Words> {
     })
 }
 
-fn project_assessment(db: &Connection, record: &AssessmentRecord) -> Result<()> {
+fn project_assessment(db: &Connection, record: &AssessmentRecord) -> Result<Last> {
     let score = &record.assessment.score;
     let decision = record.decision();
     let text = |value: serde_json::Result<serde_json::Value>| -> Result<Option<String>> {
         Ok(value?.as_str().map(str::to_owned))
+    };
+    let last = Last {
+        client: record.assessment.client.to_string(),
+        hlc: record.hlc.to_string(),
+        id: record.assessment.id.to_string(),
+        risk_group: score.group.index() as i64,
+        probability: score.probability,
+        at: record.at,
+        decision: text(serde_json::to_value(decision.map(|decision| decision.decision)))?,
     };
     db.prepare_cached(
         "INSERT OR REPLACE INTO assessments
@@ -180,21 +217,21 @@ fn project_assessment(db: &Connection, record: &AssessmentRecord) -> Result<()> 
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(rusqlite::params![
-        record.assessment.id.to_string(),
-        record.assessment.client.to_string(),
+        last.id,
+        last.client,
         record.officer.to_string(),
-        record.hlc.to_string(),
-        record.at,
-        score.group.index() as i64,
-        score.probability,
+        last.hlc,
+        last.at,
+        last.risk_group,
+        last.probability,
         record.assessment.model.version,
         record.assessment.model.sha256,
-        text(serde_json::to_value(decision.map(|decision| decision.decision)))?,
+        last.decision,
         text(serde_json::to_value(decision.map(|decision| decision.rank)))?,
         decision.is_some_and(|decision| decision.override_reason.is_some()),
         matches!(record.rescore, Some(Rescore::Different { .. } | Rescore::Impossible { .. })),
     ])?;
-    Ok(())
+    Ok(last)
 }
 
 /// Forgets a record and its projection.
@@ -211,7 +248,15 @@ pub(crate) fn remove(db: &Connection, key: &RecordKey) -> Result<()> {
             files::forget(db, &id)?;
         }
         RecordKey::Assessment(_) => {
-            db.prepare_cached("DELETE FROM assessments WHERE id = ?1")?.execute([&id])?;
+            let client: Option<String> = db
+                .prepare_cached("DELETE FROM assessments WHERE id = ?1 RETURNING client")?
+                .query_row([&id], |row| row.get(0))
+                .optional()?;
+            if let Some(client) = client
+                && lasts::kept(db)?
+            {
+                lasts::forget(db, &client, &id)?;
+            }
         }
     }
     Ok(())
@@ -226,8 +271,8 @@ const SCATTERED: [(&str, &str); 4] = [
     ("assessments_client", "assessments (client, hlc, id, risk_group, probability, at, decision)"),
 ];
 
-/// Leaves the scattered indexes out while nobody is here yet: [`index`] makes them at once when the
-/// portfolio is. Without them everything is found as well, and slower. The same goes for the full-text index, whose pieces
+/// Leaves the scattered indexes, and the table of last scores, out while nobody is here yet: [`index`] makes them at once when
+/// the portfolio is. Without them everything is found as well, and slower. The same goes for the full-text index, whose pieces
 /// stay as they come: made one as they came, each word was written several times over.
 pub(crate) fn unindex_empty(db: &Connection) -> Result<()> {
     let empty: bool = db.query_row("SELECT NOT EXISTS (SELECT 1 FROM clients)", [], |row| row.get(0))?;
@@ -235,16 +280,18 @@ pub(crate) fn unindex_empty(db: &Connection) -> Result<()> {
         for (name, _) in SCATTERED {
             db.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
         }
+        lasts::leave_out(db)?;
         join_pieces(db, 0, 500)?;
     }
     Ok(())
 }
 
-/// Makes the indexes that are not there.
+/// Makes the indexes that are not there, and the table of last scores; within a transaction.
 pub(crate) fn index(db: &Connection) -> Result<()> {
     for (name, columns) in SCATTERED {
         db.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name} ON {columns}"))?;
     }
+    lasts::keep(db)?;
     let apart = "SELECT EXISTS (SELECT 1 FROM clients_words_config WHERE k = 'automerge' AND v = 0)";
     if db.query_row(apart, [], |row| row.get(0))? { join_pieces(db, 4, 16) } else { Ok(()) }
 }
@@ -292,6 +339,7 @@ pub(crate) fn contents(db: &Connection) -> Result<Vec<String>> {
          FROM clients_words w JOIN clients c ON c.n = w.rowid ORDER BY c.id",
         "SELECT json_array(id, client, officer, hlc, at, risk_group, probability, model_version, model_sha256,
          decision, rank, overridden, mismatch) FROM assessments ORDER BY id",
+        "SELECT json_array(client, hlc, id, risk_group, probability, at, decision) FROM last_scores ORDER BY client",
     ] {
         let mut statement = db.prepare(sql)?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
@@ -300,13 +348,14 @@ pub(crate) fn contents(db: &Connection) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Clients whose words [`rebuild`] holds in memory before it writes them.
+/// Of how many records [`rebuild`] holds in memory what is written after their rows.
 const TOGETHER: usize = 3000;
 
 /// Makes all projections again: this device's events folded into the records once more (which
 /// changes nothing when all is well), then every record's row.
 pub(crate) fn rebuild(db: &Connection) -> Result<()> {
     db.execute_batch("DELETE FROM clients; DELETE FROM clients_words; DELETE FROM assessments;")?;
+    lasts::leave_out(db)?;
     let rank = meta::get(db, &meta::IDENTITY)?.map(|identity| identity.user.role.rank());
     let mut events = db.prepare("SELECT text FROM events ORDER BY seq")?;
     let mut rows = events.query([])?;
@@ -324,12 +373,14 @@ pub(crate) fn rebuild(db: &Connection) -> Result<()> {
     }
     let mut records = db.prepare("SELECT json, packed FROM records")?;
     let mut rows = records.query([])?;
-    let mut found_by = Vec::new();
+    let mut later = Vec::new();
     while let Some(row) = rows.next()? {
-        found_by.extend(project(db, &read(row)?)?);
-        if found_by.len() == TOGETHER {
-            found_by.drain(..).try_for_each(|words: Words| words.write(db))?;
+        later.push(project(db, &read(row)?)?);
+        if later.len() == TOGETHER {
+            write_later(db, &later, false)?;
+            later.clear();
         }
     }
-    found_by.iter().try_for_each(|words| words.write(db))
+    write_later(db, &later, false)?;
+    lasts::keep(db)
 }

@@ -2,8 +2,8 @@
 
 use super::meta::{self, FirstPull, Identity};
 use super::packed::pack;
-use super::project::{Added, Words};
-use super::{chain, files, project};
+use super::project::{Added, Later};
+use super::{chain, files, lasts, project};
 use crate::error::Result;
 use rusqlite::Connection;
 use serde::{Deserialize, Deserializer};
@@ -193,14 +193,14 @@ struct Applying<'a> {
     /// Whether anything is noted as not for this user any more. Nearly always nothing is, and asking for each
     /// record takes time.
     purges: bool,
-    /// What clients are found by from now on, in the order of the changes.
-    found_by: Vec<Words>,
+    /// What is written after the rows, in the order of the changes.
+    later: Vec<Later>,
 }
 
 impl<'a> Applying<'a> {
     fn begin(db: &'a Connection, identity: &Identity, now: Millis) -> Result<Applying<'a>> {
         let purges = db.query_row("SELECT EXISTS (SELECT 1 FROM purges)", [], |row| row.get(0))?;
-        Ok(Applying { db, now, clock: chain::clock(db, identity)?, purges, found_by: Vec::new() })
+        Ok(Applying { db, now, clock: chain::clock(db, identity)?, purges, later: Vec::new() })
     }
 
     /// Applies one change; with its record as it is kept, if it has one.
@@ -229,15 +229,15 @@ impl<'a> Applying<'a> {
         }
         // Most of a first pull: nothing is here to join, and the text need not be written again.
         if let Some(packed) = packed
-            && let Added::New(words) = project::add(self.db, record, packed)?
+            && let Added::New(later) = project::add(self.db, record, packed)?
         {
-            self.found_by.extend(words);
+            self.later.push(later);
             return Ok(());
         }
         let mine = project::load(self.db, &key)?;
         if mine.as_ref() != Some(record) {
             match join(mine, record.clone()) {
-                Ok(joined) => self.found_by.extend(project::put(self.db, &joined)?),
+                Ok(joined) => self.later.push(project::put(self.db, &joined)?),
                 // The server does not send these; keeping ours loses nothing.
                 Err(error) => tracing::error!(%error, "a record from the server does not join"),
             }
@@ -247,7 +247,7 @@ impl<'a> Applying<'a> {
 
     /// Writes what was gathered.
     fn end(self) -> Result<()> {
-        self.found_by.iter().try_for_each(|words| words.write(self.db))?;
+        project::write_later(self.db, &self.later, lasts::kept(self.db)?)?;
         purge(self.db)?;
         meta::set(self.db, &meta::CLOCK, &self.clock.last())
     }

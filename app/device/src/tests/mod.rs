@@ -4,6 +4,7 @@ mod cut;
 mod damage;
 mod flow;
 mod guarded;
+mod lasts;
 mod packed;
 mod pull;
 mod saves;
@@ -14,8 +15,8 @@ use crate::app::{App, AppConfig};
 use crate::keystore::KeyStore;
 use crate::session::Session;
 use crate::store::meta::Identity;
-use crate::store::models;
 use crate::store::remote::Part;
+use crate::store::{models, project};
 use crate::sync::proof::DeviceKey;
 use crate::vault::{StoreKey, Vault};
 use crate::{DeviceError, WallClock};
@@ -206,4 +207,37 @@ pub fn code<T: std::fmt::Debug>(result: Result<T, GatewayError>) -> ErrorCode {
 
 pub fn is_damaged<T>(result: Result<T, DeviceError>) -> bool {
     matches!(result, Err(DeviceError::StoreDamaged(_)))
+}
+
+/// A client and an assessment, as an app makes them.
+pub async fn made(
+    device: &Device,
+    session: &Session,
+) -> (vereda_domain::record::ClientRecord, vereda_domain::record::AssessmentRecord) {
+    let client = device.app.create_client(new_client("José Ñandú", "7")).await.unwrap().row.id;
+    let draft = device.app.start_interview(ClientRequest { client }).await.unwrap().id;
+    fill(&device.app, draft, &answers(&scorecard())).await;
+    let scored = device.app.score(DraftRequest { draft }).await.unwrap().assessment.id;
+    let read = |db: &rusqlite::Connection| {
+        Ok((project::client(db, client)?.unwrap(), project::assessment(db, scored)?.unwrap()))
+    };
+    session.store.read(read).unwrap()
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 up to below this.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
 }

@@ -12,18 +12,6 @@ use vereda_domain::{AssessmentId, ClientId, Decision};
 use vereda_scoring::Value;
 use vereda_scoring::bundle::Group;
 
-/// A client and an assessment, as an app makes them.
-async fn made(device: &Device, session: &Session) -> (ClientRecord, AssessmentRecord) {
-    let client = device.app.create_client(new_client("José Ñandú", "7")).await.unwrap().row.id;
-    let draft = device.app.start_interview(ClientRequest { client }).await.unwrap().id;
-    fill(&device.app, draft, &answers(&scorecard())).await;
-    let scored = device.app.score(DraftRequest { draft }).await.unwrap().assessment.id;
-    let read = |db: &rusqlite::Connection| {
-        Ok((project::client(db, client)?.unwrap(), project::assessment(db, scored)?.unwrap()))
-    };
-    session.store.read(read).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_is_kept_packed_and_four_assessments_fit_into_a_page() {
     let (device, session) = Device::ready().await;
@@ -89,22 +77,7 @@ fn the_dictionary_is_the_one_that_stores_were_written_with() {
     assert_eq!(hash, "23e9869f1629d20567d2755e5084c767088875c2c6308691486258260b35b4f6");
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
     fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len() as u64) as usize]
     }

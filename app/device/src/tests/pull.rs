@@ -10,7 +10,7 @@ use vereda_domain::hlc::Hlc;
 use vereda_domain::record::{ClientRecord, Record};
 use vereda_domain::register::{Register, Write};
 
-fn page(changes: &[&str], cursor: u64) -> Page {
+pub fn page(changes: &[&str], cursor: u64) -> Page {
     let text = format!(r#"{{"changes":[{}],"cursor":{cursor},"more":false}}"#, changes.join(","));
     serde_json::from_str(&text).unwrap()
 }

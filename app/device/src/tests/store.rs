@@ -27,7 +27,7 @@ async fn projections_made_again_are_the_same() {
         app.edit_client(EditClientRequest { client: client.row.id, fields }).await.unwrap();
     }
     let before = session.store.read(project::contents).unwrap();
-    assert_eq!(before.len(), 15);
+    assert_eq!(before.len(), 20);
     session
         .store
         .write(|db| Ok(db.execute_batch("UPDATE clients SET name = 'x'; DELETE FROM assessments")?))
