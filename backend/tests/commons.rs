@@ -109,14 +109,16 @@ async fn contract(commons: Arc<dyn Commons>) {
     let quick = || bucket("quick", 2, Duration::from_millis(60));
     until("an allowance is never used up", || async { spend(vec![quick()]).await == [false] }).await;
     until("an allowance does not fill again", || async { spend(vec![quick()]).await == [true] }).await;
-    // A life ends, and raising a counter prolongs it.
-    commons.put("short", vec![1], Duration::from_millis(30)).await;
-    commons.raise("brief", Duration::from_millis(30)).await;
+    // A life ends, and raising a counter prolongs it. What lives longer tells that it has: to ask the counter itself would
+    // prolong it each time.
+    let (short, longer) = (Duration::from_millis(30), Duration::from_millis(60));
+    commons.raise("brief", short).await;
+    commons.raise("prolonged", short).await;
+    commons.raise("prolonged", LONG).await;
+    commons.put("short", vec![1], longer).await;
     until("a value outlives its life", || async { commons.get("short").await.is_none() }).await;
-    until("a counter outlives its life", || async {
-        commons.raise("brief", Duration::from_millis(1)).await == 1
-    })
-    .await;
+    assert_eq!(commons.raise("brief", LONG).await, 1, "a counter outlives its life");
+    assert_eq!(commons.raise("prolonged", LONG).await, 3, "raising a counter does not prolong it");
 }
 
 #[test]

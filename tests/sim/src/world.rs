@@ -334,7 +334,7 @@ impl World {
         self.report.actions += 1;
         self.devices[which].awake().await?;
         // Somebody deletes videos.
-        if self.devices[which].room.is_some() && self.rng.u8(0..10) == 0 {
+        if self.devices[which].room.is_some() && self.rng.u8(0..40) == 0 {
             self.devices[which].make_room().await?;
         }
         let done = self.act(which, what).await;
