@@ -27,8 +27,12 @@ static UNPACKER: LazyLock<std::io::Result<Mutex<Decompressor<'static>>>> =
 /// Packs a record's text.
 ///
 /// # Errors
-/// When there is no memory for it.
+/// When it is longer than what [`unpack`] takes, or there is no memory for it.
 pub(crate) fn pack(text: &str) -> Result<Vec<u8>> {
+    if text.len() as u64 > MOST_BYTES {
+        let what = format!("a record of {} bytes cannot be kept: {MOST_BYTES} are the most", text.len());
+        return Err(DeviceError::Internal(what));
+    }
     let failed =
         |error: &std::io::Error| DeviceError::Internal(format!("a record cannot be packed: {error}"));
     let packer = PACKER.as_ref().map_err(failed)?;

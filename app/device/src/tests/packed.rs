@@ -50,6 +50,16 @@ fn any_text_comes_back_and_anything_else_is_damage() {
     }
 }
 
+/// Kept, it could not be read again.
+#[test]
+fn a_record_that_is_too_long_to_be_read_is_not_kept() {
+    let mut text = "a".repeat(64 * 1024 * 1024);
+    assert_eq!(unpack(&pack(&text).unwrap()).unwrap(), text);
+    text.push('a');
+    let refused = pack(&text).unwrap_err();
+    assert!(refused.to_string().contains("67108865 bytes"), "{refused}");
+}
+
 /// What older versions kept as text is read, and packed when it changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_was_kept_as_text_is_packed_when_it_changes() {
