@@ -34,8 +34,10 @@ impl Need {
     pub const IMAGE: Need = Need(1024);
     /// Boot a Debian of its own.
     pub const MACHINE: Need = Need(2048);
+    /// Start the composition of containers, or make an image with Rust.
+    pub const COMPOSITION: Need = Need(4096);
     /// Everything.
-    pub const ALL: Need = Need(4095);
+    pub const ALL: Need = Need(8191);
 
     fn has(self, other: Need) -> bool {
         self.0 & other.0 != 0
@@ -84,6 +86,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     (Need::DEB, &["binutils", "dpkg-dev"]),
     (Need::BENCH, &["wrk"]),
     (Need::IMAGE, &["binutils", "containernetworking-plugins", "podman", "runc"]),
+    (Need::COMPOSITION, &["aardvark-dns", "curl", "iptables", "mmdebstrap", "netavark", "openssl"]),
     (Need::MACHINE, &["e2fsprogs", "mmdebstrap", "qemu-system-x86"]),
     (Need::PLATFORMS, &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "nodejs", "qemu-user"]),
 ];

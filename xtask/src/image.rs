@@ -1,6 +1,7 @@
 //! The server's container image: built by podman from the Containerfile, and run as locked as compositions and
 //! clusters run it.
 
+use crate::containers::{LOCKED, fresh, podman, privileges, put, runtime};
 use crate::run::{built, cargo, command, output, step, succeed, target};
 use crate::{deps, deps::Need};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -8,12 +9,21 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What `image` takes.
 #[derive(clap::Args)]
 pub struct Options {
+    #[command(flatten)]
+    made: Made,
+    /// Build it, and do not run it.
+    #[arg(long)]
+    no_run: bool,
+}
+
+/// What the image is made of.
+#[derive(clap::Args)]
+pub struct Made {
     /// Of this program, in the place of one that is built for it.
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
@@ -23,17 +33,22 @@ pub struct Options {
     /// Build the program inside, as `podman build` alone does, on an image with Rust that is here or in a registry.
     #[arg(long, value_name = "IMAGE", conflicts_with_all = ["program", "dev"])]
     toolchain: Option<String>,
+    /// Build the program inside, on an image that is made here from Debian's packages and this machine's Rust.
+    #[arg(long, conflicts_with_all = ["program", "dev", "toolchain"])]
+    inside: bool,
     /// Put the program on this image, such as gcr.io/distroless/cc-debian12:nonroot. Without, on one that is made
     /// here from Debian's packages, so that no registry is needed.
     #[arg(long, value_name = "IMAGE")]
     base: Option<String>,
-    /// Build it, and do not run it.
-    #[arg(long)]
-    no_run: bool,
 }
 
-const NAME: &str = concat!("localhost/vereda-server:", env!("CARGO_PKG_VERSION"));
+/// What the image is called.
+pub const NAME: &str = concat!("localhost/vereda-server:", env!("CARGO_PKG_VERSION"));
 const BASE: &str = "localhost/vereda-base:debian";
+const TOOLCHAIN: &str = "localhost/vereda-toolchain:debian";
+
+/// What the public image of Rust has besides Rust, as far as the server needs it.
+const COMPILER: &str = "--include=ca-certificates,g++,gcc,libc6-dev,make,pkg-config";
 
 /// What the image that stands in for distroless's has: the C library, that of the compiler, names of zones and of
 /// services. Certificates come beside them.
@@ -48,17 +63,29 @@ const GRACE: u64 = 40;
 /// # Errors
 /// When something does not build, or the image is not what it should be.
 pub fn run(options: &Options) -> Result<()> {
+    build(&options.made)?;
+    if options.no_run { Ok(()) } else { attempt() }
+}
+
+/// Builds the image.
+///
+/// # Errors
+/// When something does not build.
+pub fn build(made: &Made) -> Result<()> {
     deps::ensure(Need::BUILD | Need::IMAGE)?;
     ensure!(rustix::process::geteuid().is_root(), "only root sees what a container's process may do");
     let folder = target().join("dist-image");
     let mut build = podman(None);
     build.args(["build", "--tag", NAME, "--file", "deploy/container/Containerfile"]);
-    if let Some(toolchain) = &options.toolchain {
+    if made.inside {
+        compiler(&folder)?;
+        build.args(["--build-arg", &format!("TOOLCHAIN={TOOLCHAIN}")]);
+    } else if let Some(toolchain) = &made.toolchain {
         build.args(["--build-arg", &format!("TOOLCHAIN={toolchain}")]);
     } else {
-        build.arg("--build-context").arg(format!("build={}", program(options, &folder)?.display()));
+        build.arg("--build-context").arg(format!("build={}", program(made, &folder)?.display()));
     }
-    let base = match &options.base {
+    let base = match &made.base {
         Some(base) => base,
         None => {
             stand_in(&folder)?;
@@ -73,12 +100,12 @@ pub fn run(options: &Options) -> Result<()> {
         Ok(bytes.trim().parse::<f64>()? / 1e6)
     };
     println!("{NAME}: {:.1} MB, of which {base} {:.1} MB", size(NAME)?, size(base)?);
-    if options.no_run { Ok(()) } else { attempt() }
+    Ok(())
 }
 
 /// A folder as the first stage of the Containerfile leaves one: everything below `/out`.
-fn program(options: &Options, folder: &Path) -> Result<PathBuf> {
-    let program = match &options.program {
+fn program(wanted: &Made, folder: &Path) -> Result<PathBuf> {
+    let program = match &wanted.program {
         Some(program) => {
             fs::canonicalize(program).with_context(|| format!("finding {}", program.display()))?
         }
@@ -86,8 +113,8 @@ fn program(options: &Options, folder: &Path) -> Result<PathBuf> {
             step("Building the server");
             let mut build =
                 cargo(&["build", "--locked", "--package", "vereda-server", "--bin", "vereda-server"]);
-            succeed(if options.dev { &mut build } else { build.arg("--release") })?;
-            built("vereda-server", !options.dev)
+            succeed(if wanted.dev { &mut build } else { build.arg("--release") })?;
+            built("vereda-server", !wanted.dev)
         }
     };
     let made = fresh(&folder.join("build"))?;
@@ -97,12 +124,26 @@ fn program(options: &Options, folder: &Path) -> Result<PathBuf> {
     Ok(made)
 }
 
-fn fresh(folder: &Path) -> Result<PathBuf> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+/// What the public image of Rust is to the Containerfile: Debian 12 with a C compiler, and Rust in /usr/local.
+fn compiler(folder: &Path) -> Result<()> {
+    step("Making an image to build it on, from Debian's packages and this machine's Rust");
+    deps::ensure(Need::COMPOSITION)?;
+    let made = fresh(&folder.join("toolchain"))?;
+    let (tree, tar) = (made.join("root"), made.join("root.tar"));
+    let mut make = command("mmdebstrap");
+    succeed(make.args(["--quiet", "--variant=minbase", COMPILER, "bookworm"]).arg(&tree))?;
+    let rust = output(command("rustc").args(["--print", "sysroot"]))?;
+    for part in ["bin", "lib"] {
+        let from = Path::new(rust.trim()).join(part);
+        succeed(command("cp").arg("-a").arg(from).arg(tree.join("usr/local")))?;
     }
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    Ok(folder.to_owned())
+    // Where registries are reached through an authority of one's own, what trusts it here has to trust it there.
+    let authorities = "etc/ssl/certs/ca-certificates.crt";
+    fs::copy(Path::new("/").join(authorities), tree.join(authorities)).context("copying authorities")?;
+    succeed(command("tar").arg("-C").arg(&tree).arg("-cf").arg(&tar).arg("."))?;
+    let home = ["--change", "ENV CARGO_HOME=/usr/local/cargo"];
+    output(podman(None).arg("import").args(home).arg(&tar).arg(TOOLCHAIN))?;
+    fs::remove_dir_all(&made).with_context(|| format!("removing {}", made.display()))
 }
 
 /// What distroless's `cc` is to a program that needs nothing but the C library: unpacked, never installed, so that
@@ -140,12 +181,6 @@ fn stand_in(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn put(file: &Path, bytes: &[u8]) -> Result<()> {
-    let parent = file.parent().context("a file is in a folder")?;
-    fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-    fs::write(file, bytes).with_context(|| format!("writing {}", file.display()))
-}
-
 /// The files below a folder, links left out; none if there is no such folder.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -169,44 +204,6 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-/// podman, with the runtime of its settings or with another.
-fn podman(runtime: Option<&str>) -> Command {
-    let mut podman = command("podman");
-    podman.args(runtime.map(|name| format!("--runtime={name}")));
-    podman
-}
-
-/// As deploy/compose and deploy/kubernetes lock it, and without the writable /tmp that podman alone adds.
-const LOCKED: &[&str] = &[
-    "--read-only",
-    "--read-only-tmpfs=false",
-    "--cap-drop=all",
-    "--security-opt=no-new-privileges",
-    // As in the composition; by itself podman asks for more than a machine may give.
-    "--ulimit=nofile=16384:16384",
-    "--ulimit=nproc=1024:1024",
-];
-
-/// The first runtime that starts a container here. crun of Debian 12 refuses where cgroups are of both versions.
-fn runtime() -> Result<Option<&'static str>> {
-    let mut complaints = Vec::new();
-    for runtime in [None, Some("runc")] {
-        let mut run = podman(runtime);
-        run.args(["run", "--rm", "--network=none"]).args(LOCKED).args([NAME, "--version"]);
-        match output(&mut run) {
-            Ok(version) => {
-                println!("started by {}: {}", runtime.unwrap_or("podman's own runtime"), version.trim());
-                return Ok(runtime);
-            }
-            Err(error) => {
-                println!("not started by {}: {error:#}", runtime.unwrap_or("podman's own runtime"));
-                complaints.push(format!("{error:#}"));
-            }
-        }
-    }
-    bail!("podman runs no container on this machine:\n{}", complaints.join("\n"))
 }
 
 /// A volume and the containers on it, gone with this value.
@@ -302,9 +299,10 @@ fn get(address: &str, path: &str) -> Result<String> {
 /// Runs it twice on one volume, and looks at it from outside: nothing inside could.
 fn attempt() -> Result<()> {
     step("Running it: read-only root, no capabilities, a volume for its data");
-    let trial = Trial { runtime: runtime()?, name: format!("vereda-image-{}", std::process::id()) };
+    let trial = Trial { runtime: runtime(NAME)?, name: format!("vereda-image-{}", std::process::id()) };
     let process = trial.start()?;
-    privileges(&process)?;
+    privileges(&process, 65532)?;
+    println!("the process: uid and gid 65532, no capability, no new privileges, system calls filtered");
     contents(&trial, &process)?;
     let branch = "Sucursal Norte";
     trial.exec(&["branch", "add", branch])?;
@@ -316,31 +314,6 @@ fn attempt() -> Result<()> {
     println!("the first container's data is there: {}", kept.trim());
     println!("audit verify: {}", trial.exec(&["audit", "verify"])?.trim());
     trial.stop()
-}
-
-/// Who the process is to the kernel.
-fn privileges(process: &str) -> Result<()> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = |key: &str| {
-        let found = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        found.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
-    };
-    let none = "0000000000000000";
-    let wanted = [
-        ("Uid", "65532 65532 65532 65532"),
-        ("Gid", "65532 65532 65532 65532"),
-        ("CapEff", none),
-        ("CapPrm", none),
-        ("CapBnd", none),
-        ("NoNewPrivs", "1"),
-        // A filter of system calls.
-        ("Seccomp", "2"),
-    ];
-    for (key, value) in wanted {
-        ensure!(line(key) == value, "the process's {key} is {}, not {value}", line(key));
-    }
-    println!("the process: uid and gid 65532, no capability, no new privileges, system calls filtered");
-    Ok(())
 }
 
 /// What is there, and what can be written, seen through the process's own mounts.

@@ -4,6 +4,8 @@
 mod api;
 mod bench;
 mod check;
+mod composition;
+mod containers;
 mod deb;
 mod demo;
 mod deps;
@@ -83,6 +85,8 @@ enum Command {
     Deb(deb::Options),
     /// Build the server's container image, run it as locked as it is meant to be, and look at what it does.
     Image(image::Options),
+    /// Start the composition of deploy/compose by podman, use it, and take away what it stands on.
+    Composition(composition::Options),
     /// Install the Debian package on a Debian that boots for it, and look at what systemd makes of its unit.
     Unit(unit::Options),
     /// Install what the other commands need, and do nothing else.
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
         Command::Sim { arguments } => sim(&arguments),
         Command::Deb(options) => deb::run(&options),
         Command::Image(options) => image::run(&options),
+        Command::Composition(options) => composition::run(&options),
         Command::Unit(options) => unit::run(&options),
         Command::Deps => deps::ensure(deps::Need::ALL),
     };
