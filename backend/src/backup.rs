@@ -53,10 +53,12 @@ pub fn backup(config: &Config, to: &Path) -> Result<Backup, ServerError> {
     let keys = copy_keys(&config.data_dir.join("keys"), &partial.join("keys"))?;
     let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
     sync(&copy).map_err(failed("write the backup to disk in", &copy))?;
+    // With the names in it, before it gets its own.
+    keys::sync_folder(&partial).map_err(failed("write the backup to disk in", &partial))?;
     let database_bytes = fs::metadata(&copy).map_err(failed("read", &copy))?.len();
     fs::rename(&partial, to).map_err(failed("finish the backup", to))?;
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync(parent).map_err(failed("write the backup to disk in", parent))?;
+    let parent = to.parent().unwrap_or(Path::new("."));
+    keys::sync_folder(parent).map_err(failed("write the backup to disk in", parent))?;
     Ok(Backup { database_bytes, keys })
 }
 

@@ -1,7 +1,7 @@
 //! The folders on this device: who has a store here, who was last, and what each chose.
 
 use crate::error::{DeviceError, Result};
-use crate::vault::{Vault, sync_folder, write_durably};
+use crate::vault::{Vault, make_folder, sync_folder, write_durably};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -80,7 +80,7 @@ impl Folders {
     /// A folder to build a new user's store in.
     pub(crate) fn begin(&self) -> Result<PathBuf> {
         let folder = self.users().join(format!("{UNFINISHED}{}", Uuid::now_v7()));
-        std::fs::create_dir_all(&folder)?;
+        make_folder(&folder)?;
         restrict(&self.0);
         Ok(folder)
     }
@@ -119,7 +119,7 @@ impl Folders {
     }
 
     fn set_device(&self, device: &DeviceFile) -> Result<()> {
-        std::fs::create_dir_all(&self.0)?;
+        make_folder(&self.0)?;
         restrict(&self.0);
         write_durably(&self.0, DEVICE_FILE, &serde_json::to_vec_pretty(device)?)
     }

@@ -390,6 +390,18 @@ pub(crate) fn write_durably(folder: &Path, name: &str, text: &[u8]) -> Result<()
     sync_folder(folder)
 }
 
+/// Makes a folder, and those above it that are missing, for good.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    let missing = |one: &&Path| !one.as_os_str().is_empty() && !one.exists();
+    let made: Vec<&Path> = folder.ancestors().take_while(missing).collect();
+    std::fs::create_dir_all(folder)?;
+    // A name is durable when the folder that it is in was synced, and not before.
+    for parent in made.iter().filter_map(|made| made.parent()) {
+        sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    }
+    Ok(())
+}
+
 /// Makes renames in a folder durable. Windows has no such call and needs none.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     #[cfg(unix)]

@@ -10,6 +10,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::error::ServerError;
 use crate::http::Shared;
+use crate::identity::keys;
 use crate::server::{self, Running};
 use crate::store::{NewSession, Opened};
 use crate::sync::{PushError, Pusher};
@@ -111,6 +112,8 @@ pub async fn start(config: Config, clients: usize) -> Result<(Running, Sample), 
         std::fs::write(&unfinished, b"").map_err(failed)?;
         fill(&app, clients).await?;
         std::fs::remove_file(&unfinished).map_err(failed)?;
+        // If it came back, all would be forgotten.
+        unfinished.parent().map_or(Ok(()), keys::sync_folder).map_err(failed)?;
     }
     let service = secret(&app).await?;
     let running = server::serve(app).await?;

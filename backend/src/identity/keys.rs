@@ -126,7 +126,7 @@ pub fn refresh_secret(data_dir: &Path) -> Result<[u8; 32], ServerError> {
     read_secret(&path)
 }
 
-/// Makes a folder that only this user may enter.
+/// Makes a folder that only this user may enter, for good.
 ///
 /// # Errors
 /// [`ServerError::File`].
@@ -135,11 +135,26 @@ pub fn make_folder(path: &Path) -> Result<(), ServerError> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|source| ServerError::File {
-        doing: "make the folder",
-        path: path.to_owned(),
-        source,
-    })
+    let missing = |one: &&Path| !one.as_os_str().is_empty() && !one.exists();
+    let made: Vec<&Path> = path.ancestors().take_while(missing).collect();
+    // A name is on the disk when the folder that it is in was synced, and not before.
+    let parents = made.iter().filter_map(|made| made.parent());
+    builder
+        .create(path)
+        .and_then(|()| parents.into_iter().try_for_each(sync_folder))
+        .map_err(|source| ServerError::File { doing: "make the folder", path: path.to_owned(), source })
+}
+
+/// Makes the changes of names in a folder durable. Windows has no such call and needs none.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    std::fs::File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
 }
 
 fn read_secret<const N: usize>(path: &PathBuf) -> Result<[u8; N], ServerError> {
@@ -169,7 +184,8 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), ServerError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&temporary).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&temporary, path).map_err(failed)
+    std::fs::rename(&temporary, path).map_err(failed)?;
+    path.parent().map_or(Ok(()), sync_folder).map_err(failed)
 }
 
 #[cfg(test)]
