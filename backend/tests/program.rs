@@ -1,13 +1,18 @@
 //! The program itself: its command line, its log, its signals, its demonstration.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use base64::Engine as _;
 use reqwest::RequestBuilder;
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
-use vereda_domain::api::{HistoryPage, IssuedToken, Pulled, Session};
+use vereda_domain::api::{HistoryPage, IssuedToken, Pulled, Pushed, Session};
+use vereda_domain::client::{ClientField, Consent};
+use vereda_domain::event::{ChainHead, Event, EventBody, Sealed};
+use vereda_domain::hlc::Hlc;
+use vereda_domain::{ClientId, DeviceId};
 use vereda_prover::Prover;
 
 /// Holds the key of every device here.
@@ -157,7 +162,11 @@ fn settings_that_cannot_be_meant_are_refused_with_what_to_do() {
 }
 
 fn demo(data: &Path, clients: &str) -> (Served, Json) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vereda-server"))
+    demo_by(Command::new(env!("CARGO_BIN_EXE_vereda-server")), data, clients)
+}
+
+fn demo_by(mut program: Command, data: &Path, clients: &str) -> (Served, Json) {
+    let mut child = program
         .args(["demo", "--listen", "127.0.0.1:0", "--clients", clients, "--data"])
         .arg(data)
         .stdout(Stdio::piped())
@@ -245,42 +254,71 @@ async fn the_demonstration_has_portfolios_and_keeps_them() {
     assert!(pulled.changes.len() <= 10);
 }
 
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_receipted_survives_a_kill_at_any_moment() {
-    use vereda_domain::api::Pushed;
-    use vereda_domain::client::{ClientField, Consent};
-    use vereda_domain::event::{ChainHead, Event, EventBody, Sealed};
-    use vereda_domain::hlc::Hlc;
+/// An officer's device that pushes one event after the other.
+struct Pushing {
+    session: Session,
+    device: DeviceId,
+    /// From the last one that a server was seen to have.
+    sent: Vec<ChainHead>,
+}
 
-    let dir = tempfile::tempdir().unwrap();
-    let (mut served, mut ready) = demo(dir.path(), "1");
-    let session = sign_in(&ready, "oficial1").await;
-    let claims = session.access_token.split('.').nth(1).unwrap();
-    let claims: Json = serde_json::from_slice(
-        &base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims).unwrap(),
-    )
-    .unwrap();
-    let device: vereda_domain::DeviceId = claims["device"].as_str().unwrap().parse().unwrap();
-    let event = |head: ChainHead| {
-        let at = vereda_server::clock::now_ms();
+impl Pushing {
+    async fn enrolled(ready: &Json) -> Pushing {
+        let session = sign_in(ready, "oficial1").await;
+        let claims = session.access_token.split('.').nth(1).unwrap();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+        let claims: Json = serde_json::from_slice(&claims).unwrap();
+        let device = claims["device"].as_str().unwrap().parse().unwrap();
+        Pushing { session, device, sent: vec![ChainHead::EMPTY] }
+    }
+
+    /// The receipt for one more event, unless the server goes away meanwhile.
+    async fn push(&mut self, ready: &Json) -> Option<ChainHead> {
+        let (head, at) = (*self.sent.last().unwrap(), vereda_server::clock::now_ms());
         let fields = [(ClientField::Name, "Cliente Prueba"), (ClientField::Document, "DEMO-9")];
-        Sealed::seal(Event {
-            device,
+        let counter = u32::try_from(head.seq).unwrap();
+        let next = Sealed::seal(Event {
+            device: self.device,
             seq: head.seq + 1,
             prev: head.hash,
-            hlc: Hlc { wall: at, counter: u32::try_from(head.seq).unwrap(), node: device },
+            hlc: Hlc { wall: at, counter, node: self.device },
             at,
-            actor: session.user.id,
-            branch: session.user.branch.as_ref().unwrap().id,
+            actor: self.session.user.id,
+            branch: self.session.user.branch.as_ref().unwrap().id,
             body: EventBody::ClientCaptured {
-                client: vereda_domain::ClientId(uuid::Uuid::now_v7()),
+                client: ClientId(uuid::Uuid::now_v7()),
                 fields: fields.map(|(field, value)| (field, value.to_owned())).into(),
                 consent: Consent { at, text_version: "1".into() },
             },
         })
-        .unwrap()
-    };
+        .unwrap();
+        self.sent.push(ChainHead { seq: next.event.seq, hash: next.hash });
+        let url = format!("{}/api/sync/push", ready["api"].as_str().unwrap());
+        let body = format!(r#"{{"events":[{}],"device_ms":{at}}}"#, next.text);
+        let request = as_device(reqwest::Client::new().post(&url), "POST", &url, &self.session);
+        let request = request.header("content-type", "application/json").body(body);
+        let pushed: Pushed = request.send().await.ok()?.json().await.ok()?;
+        Some(ChainHead { seq: pushed.receipt.seq, hash: pushed.receipt.hash })
+    }
+
+    /// A server has what it gave a receipt for, and of what was sent nothing twice; where its chain ends.
+    async fn look(&self, ready: &Json, receipted: ChainHead) -> ChainHead {
+        let head: ChainHead = get(ready, &self.session, "/api/sync/head").await;
+        assert!(head.seq >= receipted.seq, "{head:?} {receipted:?}");
+        assert!(self.sent.contains(&head), "what is there is what was sent");
+        let pulled: Pulled = get(ready, &self.session, "/api/sync/pull?limit=1000").await;
+        let mine = u64::try_from(pulled.changes.len()).unwrap();
+        assert!(mine >= head.seq && mine <= head.seq + 2, "each event once: {mine} {head:?}");
+        head
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_receipted_survives_a_kill_at_any_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut served, mut ready) = demo(dir.path(), "1");
+    let mut device = Pushing::enrolled(&ready).await;
     let mut receipted = ChainHead::EMPTY;
     for round in 0..3 {
         // Killed while pushes follow each other without a pause.
@@ -289,31 +327,90 @@ async fn what_was_receipted_survives_a_kill_at_any_moment() {
             std::thread::park_timeout(std::time::Duration::from_millis(60 + round * 45));
             Command::new("kill").args(["-KILL", &id]).status().unwrap()
         });
-        let url = format!("{}/api/sync/push", ready["api"].as_str().unwrap());
-        let client = reqwest::Client::new();
-        let mut sent = vec![receipted];
-        loop {
-            let next = event(*sent.last().unwrap());
-            sent.push(ChainHead { seq: next.event.seq, hash: next.hash });
-            let body = format!(r#"{{"events":[{}],"device_ms":{}}}"#, next.text, next.event.at);
-            let request = as_device(client.post(&url), "POST", &url, &session);
-            let request = request.header("content-type", "application/json").body(body);
-            let Ok(response) = request.send().await else { break };
-            let Ok(pushed) = response.json::<Pushed>().await else { break };
-            receipted = ChainHead { seq: pushed.receipt.seq, hash: pushed.receipt.hash };
+        while let Some(receipt) = device.push(&ready).await {
+            receipted = receipt;
         }
         assert!(killer.join().unwrap().success());
         drop(served);
         (served, ready) = demo(dir.path(), "1");
-        let head: ChainHead = get(&ready, &session, "/api/sync/head").await;
-        assert!(head.seq >= receipted.seq, "{head:?} {receipted:?}");
-        assert!(sent.contains(&head), "what is there is what was sent");
-        let pulled: Pulled = get(&ready, &session, "/api/sync/pull?limit=1000").await;
-        let mine = u64::try_from(pulled.changes.len()).unwrap();
-        assert!(mine >= head.seq && mine <= head.seq + 2, "each event once: {mine} {head:?}");
-        receipted = head;
+        receipted = device.look(&ready, receipted).await;
+        device.sent = vec![receipted];
     }
     assert!(receipted.seq > 3, "{receipted:?}");
+}
+
+/// Whatever a disk may lose that was not promised. `cargo xtask power` has it cut more often.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_receipted_survives_a_power_cut() {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    use vereda_power::{Lost, Recording, record, recorded};
+
+    let number =
+        |name: &str, otherwise: u64| std::env::var(name).map_or(otherwise, |text| text.parse().expect(name));
+    let (cuts, seed) = (number("VEREDA_POWER_CUTS", 12), number("VEREDA_POWER_SEED", 1));
+    println!("{cuts} cuts, seed {seed}");
+    let dir = tempfile::tempdir().unwrap();
+    // From its first start: keys and databases are made, too.
+    let (root, before, log) =
+        (dir.path().join("root"), dir.path().join("before"), dir.path().join("recording"));
+    for folder in [&root, &before] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    let program = record(Path::new(env!("CARGO_BIN_EXE_vereda-server")), &log).unwrap();
+    let (mut served, ready) = demo_by(program, &root.join("data"), "1");
+    let token = system(&ready).await.access_token;
+    let mut device = Pushing::enrolled(&ready).await;
+    let features = json!({"amount": 800, "term_months": 60, "price": 846, "job": "freelance",
+        "seniority_years": 9, "income": 129, "home": "rent", "expenses": 73, "assets": 0, "debt": 0,
+        "records": false});
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let (mut receipts, mut scores) = (Vec::new(), Vec::new());
+    for _ in 0..60 {
+        let receipt = device.push(&ready).await.unwrap();
+        receipts.push((now(), receipt));
+        let url = format!("{}/api/predict", ready["api"].as_str().unwrap());
+        let request = reqwest::Client::new().post(url).bearer_auth(&token);
+        let answer = request.json(&json!({"features": features})).send().await.unwrap();
+        let answer: Json = answer.error_for_status().unwrap().json().await.unwrap();
+        scores.push((now(), answer));
+    }
+    // In order: its log of writes goes to its place before it ends.
+    let process = recorded(served.0.id()).unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+    served.0.wait().unwrap();
+    let recording = Recording::read(&log, &root, &before).unwrap();
+
+    let mut moments = recording.moments();
+    moments.retain(|moment| recording.time(*moment) > receipts[0].0);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut sum = Lost::default();
+    for cut in 0..cuts {
+        let moment = *random.choice(&moments).unwrap();
+        let at = recording.time(moment);
+        let folder = dir.path().join(format!("cut-{cut}"));
+        let lost = recording.cut(moment, &mut random, &folder).unwrap();
+        let (_, receipted) = receipts.iter().rfind(|(told, _)| *told < at).unwrap();
+        println!("cut {cut} at {moment}, {receipted:?}: {lost:?}");
+        sum.sectors += lost.sectors;
+        sum.spared += lost.spared;
+        sum.names += lost.names;
+        let data = folder.join("data");
+        let (served, ready) = demo(&data, "1");
+        device.look(&ready, *receipted).await;
+        for (_, score) in scores.iter().filter(|(told, _)| *told < at) {
+            let url =
+                format!("{}/api/history/{}", ready["api"].as_str().unwrap(), score["id"].as_str().unwrap());
+            let kept = reqwest::Client::new().get(url).bearer_auth(&token).send().await.unwrap();
+            let kept: Json = kept.error_for_status().unwrap().json().await.unwrap();
+            assert_eq!(kept["probability"], score["probability"]);
+        }
+        drop(served);
+        assert!(run(&data, &["audit", "verify"], "").status.success());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    println!("of {} moments, {cuts} cuts: {sum:?}", moments.len());
+    assert!(sum.sectors > 0 && sum.spared > 0, "no cut took anything: {sum:?}");
 }
 
 /// A backup that is taken while predictions are being stored: a server that is started on it holds

@@ -82,7 +82,7 @@ const PACKAGES: &[(Need, &[&str])] = &[
     ),
     (Need::CHECK, &["g++-aarch64-linux-gnu", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
     (Need::TRAIN, &["python3-venv"]),
-    (Need::SERVICES, &["postgresql", "prometheus", "redis-server", "util-linux"]),
+    (Need::SERVICES, &["postgresql", "prometheus", "redis-server", "strace", "util-linux"]),
     (Need::DEB, &["binutils", "dpkg-dev"]),
     (Need::BENCH, &["wrk"]),
     (Need::IMAGE, &["binutils", "containernetworking-plugins", "podman", "runc"]),

@@ -16,6 +16,7 @@ mod kill;
 mod page;
 mod peers;
 mod pictures;
+mod power;
 mod run;
 mod services;
 mod test;
@@ -68,6 +69,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Kill devices at every step of their work, and look at what is left.
     Kill(kill::Options),
+    /// Cut the power of a device and of a server, and look at what is left.
+    Power(power::Options),
     /// Start a PostgreSQL and a Redis for tests, run a command with their addresses in
     /// VEREDA_TEST_POSTGRES and VEREDA_TEST_REDIS, and schemathesis in VEREDA_TEST_SCHEMATHESIS, stop them.
     Services {
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Command::Bench { what, arguments } => bench::run(what, &arguments),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Kill(options) => kill::run(&options),
+        Command::Power(options) => power::run(&options),
         Command::Services { command } => services::run(&command),
         Command::Sim { arguments } => sim(&arguments),
         Command::Deb(options) => deb::run(&options),
