@@ -70,16 +70,17 @@ async fn what_was_acknowledged_survives_a_power_cut() {
         sum.names += lost.names;
 
         let data = folder.join("data");
+        // First who is asked for help, then the officer.
+        let doctor = Doctor { data_dir: data.clone(), keystore: saving.keys(), clock: WallClock::system() };
+        for report in doctor.examine(Some("ana"), Some(PIN)) {
+            assert!(report.findings.is_empty() && report.inside.is_some(), "{report:?}");
+        }
         let app = saving.unlocked(&data, told).await;
         let there = saving.look(&app, told).await;
         if cut + 1 == cuts {
             saving.delivers(&app, there).await;
         }
         app.lock().await.unwrap();
-        let doctor = Doctor { data_dir: data, keystore: saving.keys(), clock: WallClock::system() };
-        for report in doctor.examine(Some("ana"), Some(PIN)) {
-            assert!(report.findings.is_empty() && report.inside.is_some(), "{report:?}");
-        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
     println!("of {} moments, {cuts} cuts: {sum:?}", moments.len());

@@ -177,7 +177,7 @@ fn indexed(connection: &mut Connection) -> Result<()> {
 /// Whether a store of this length can be whole. SQLite takes a file without a whole page for a new
 /// database, and the missing end of a last page for zeros, which nobody hears of before that page is
 /// read. Where there is a log, that end may be in it: a checkpoint that was cut off is made again.
-fn whole(folder: &Path, length: u64) -> Result<()> {
+pub(crate) fn whole(folder: &Path, length: u64) -> Result<()> {
     let logged = || std::fs::metadata(folder.join(format!("{FILE}-wal"))).is_ok_and(|log| log.len() > 0);
     if length < PAGE_BYTES || (!length.is_multiple_of(PAGE_BYTES) && !logged()) {
         return Err(DeviceError::StoreDamaged(format!("{FILE} is cut off: it has {length} bytes")));

@@ -84,6 +84,32 @@ async fn a_log_cut_off_anywhere_gives_the_work_up_to_the_cut_and_never_half_of_i
     assert!(seen.contains(&6) && seen.len() > 2, "{seen:?}");
 }
 
+/// As after a power cut in the middle of a checkpoint.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_end_is_in_its_log_was_not_cut_off() {
+    let (device, folder, key) = at_rest(2).await;
+    let (mut main, log) = {
+        let store = Store::open(&folder, &key, OpenMode::Existing).unwrap();
+        let identity =
+            store.read(|db| crate::store::meta::get(db, &crate::store::meta::IDENTITY)).unwrap().unwrap();
+        let client = new_client("Ana", "99");
+        store.write(|db| crate::store::client::create(db, &identity, client, START)).unwrap();
+        (std::fs::read(folder.join(FILE)).unwrap(), std::fs::read(wal(&folder)).unwrap())
+    };
+    main.extend([0; 512]);
+    std::fs::write(folder.join(FILE), &main).unwrap();
+    std::fs::write(wal(&folder), &log).unwrap();
+    let clock = WallClock::new(|| START);
+    let doctor = Doctor { data_dir: device.folder.path().to_owned(), keystore: device.keys.clone(), clock };
+    let report = doctor.examine(None, Some(PIN)).remove(0);
+    assert!(report.findings.is_empty(), "{report:?}");
+    assert_eq!(report.inside.unwrap().head.seq, 3);
+
+    std::fs::remove_file(wal(&folder)).unwrap();
+    let report = doctor.examine(None, Some(PIN)).remove(0);
+    assert!(report.findings.iter().any(|error| error.code() == ErrorCode::StoreDamaged), "{report:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vault_cut_off_anywhere_is_named_and_kept() {
     let (device, folder, _) = at_rest(1).await;
