@@ -2,7 +2,7 @@
 //! Debian's PostgreSQL, Redis and Prometheus in the places of public images, so that no registry is needed. Debian has
 //! neither Grafana nor Loki nor Fluent Bit: those three are left out.
 
-use crate::containers::{fresh, podman, privileges, put, runtime};
+use crate::containers::{fresh, podman, privileges, put, read_only, runtime};
 use crate::run::{command, output, root, step, succeed, target};
 use crate::{deps, deps::Need, image, venv};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -193,11 +193,7 @@ impl Composition {
         for (name, user) in SERVICES {
             let process = self.inspect(name, "{{.State.Pid}}")?;
             privileges(&process, user).with_context(|| format!("{name} is not as it should be"))?;
-            // As root of this machine, whom no mode of a file stops: a mount does.
-            let written = fs::write(format!("/proc/{process}/root/usr/trial"), b"");
-            let refused = written.err().map(|error| error.kind());
-            let read_only = Some(std::io::ErrorKind::ReadOnlyFilesystem);
-            ensure!(refused == read_only, "{name}: /usr can be written: {refused:?}");
+            read_only(&process, "usr").with_context(|| format!("{name} is not as it should be"))?;
             println!("{name}: user {user}, no capability, no new privileges, a root that is read-only");
         }
         Ok(())

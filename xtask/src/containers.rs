@@ -96,3 +96,20 @@ pub fn privileges(process: &str, user: u32) -> Result<()> {
     }
     Ok(())
 }
+
+/// Holds that nothing can be written in a folder of a container, seen through its process's own mounts: as root of this
+/// machine, whom no mode of a file stops, and a mount does.
+///
+/// # Errors
+/// When it can.
+pub fn read_only(process: &str, folder: &str) -> Result<()> {
+    let file = inside(process).join(folder).join("trial");
+    let refused = fs::write(file, b"").err().map(|error| error.kind());
+    ensure!(refused == Some(std::io::ErrorKind::ReadOnlyFilesystem), "/{folder} can be written: {refused:?}");
+    Ok(())
+}
+
+/// The root of what a container's process sees.
+pub fn inside(process: &str) -> PathBuf {
+    Path::new("/proc").join(process).join("root")
+}

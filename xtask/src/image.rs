@@ -1,7 +1,7 @@
 //! The server's container image: built by podman from the Containerfile, and run as locked as compositions and
 //! clusters run it.
 
-use crate::containers::{LOCKED, fresh, podman, privileges, put, runtime};
+use crate::containers::{LOCKED, fresh, inside, podman, privileges, put, read_only, runtime};
 use crate::run::{built, cargo, command, output, step, succeed, target};
 use crate::{deps, deps::Need};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -318,7 +318,7 @@ fn attempt() -> Result<()> {
 
 /// What is there, and what can be written, seen through the process's own mounts.
 fn contents(trial: &Trial, process: &str) -> Result<()> {
-    let inside = PathBuf::from(format!("/proc/{process}/root"));
+    let inside = inside(process);
     let folders = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin"];
     let mut programs = Vec::new();
     for folder in folders {
@@ -330,14 +330,8 @@ fn contents(trial: &Trial, process: &str) -> Result<()> {
         ensure!(attempt.is_err(), "{shell} runs in the container");
     }
     println!("to run: /usr/bin/vereda-server and nothing else; podman exec /bin/sh fails");
-    // As root of this machine, whom no mode of a file stops: a mount does.
     for folder in ["", "etc", "usr/bin", "tmp", "var/lib"] {
-        let file = inside.join(folder).join("trial");
-        let refused = fs::write(&file, b"").err().map(|error| error.kind());
-        ensure!(
-            refused == Some(std::io::ErrorKind::ReadOnlyFilesystem),
-            "/{folder} can be written: {refused:?}"
-        );
+        read_only(process, folder)?;
     }
     println!("read-only: /, /etc, /usr/bin, /tmp, /var/lib");
     let data = inside.join("var/lib/vereda");

@@ -348,9 +348,10 @@ impl Recording {
                         if (whole || random.f64() < chance) && bytes.len() < place + part.len() {
                             bytes.resize(place + part.len(), 0);
                         }
-                        match (safe, whole) {
-                            (_, true) => bytes[place..place + part.len()].copy_from_slice(part),
-                            (_, false) => lost.sectors += 1,
+                        if whole {
+                            bytes[place..place + part.len()].copy_from_slice(part);
+                        } else {
+                            lost.sectors += 1;
                         }
                         lost.spared += usize::from(whole && !safe);
                     }
